@@ -1,0 +1,1 @@
+"""Sisu-Kodo: a durable workflow engine that is a Postgres schema plus a small Python runner."""
