@@ -1,0 +1,105 @@
+"""Handlers by name. A handler is any function from StepContext to a JSON value or a StepResult, sync or async."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+ENTRY_POINTS = "sisu_kodo.handlers"
+"""Entry point group: each entry names a module that registers handlers when imported."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered function; `is_async` decides between the event loop and the thread pool."""
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+
+
+class Registry:
+    """A set of handlers. Registering another function under a taken name raises ValueError."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+
+    def add(self, name: str, function: Callable[..., Any]) -> None:
+        if not name or not isinstance(name, str):
+            raise ValueError("a handler needs a name, such as @handler('greet/hello')")
+        known = self._handlers.get(name)
+        if known is not None and _origin(known.function) != _origin(function):
+            raise ValueError(f"handler {name!r} is already registered by {'.'.join(_origin(known.function))}")
+        self._handlers[name] = Handler(name, function, inspect.iscoroutinefunction(function))
+
+    def handler(self, name: str) -> Callable[[F], F]:
+        """Decorator: `@registry.handler("greet/hello")`."""
+
+        def register(function: F) -> F:
+            self.add(name, function)
+            return function
+
+        return register
+
+    def get(self, name: str) -> Handler | None:
+        return self._handlers.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._handlers
+
+    def __iter__(self) -> Iterator[Handler]:
+        return iter(self._handlers.values())
+
+    def __len__(self) -> int:
+        return len(self._handlers)
+
+
+default_registry = Registry()
+
+
+def handler(name: str, *, registry: Registry | None = None) -> Callable[[F], F]:
+    """Register a function under `name` in the default registry, or in the one given."""
+    return (default_registry if registry is None else registry).handler(name)
+
+
+def load(module: str) -> None:
+    """Import `module` (a dotted name, looked for in the working directory too) for the handlers it registers.
+
+    Raises ImportError, or whatever the module raises.
+    """
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    importlib.import_module(module)
+
+
+def load_all(modules: Iterable[str] = ()) -> Registry:
+    """Load the built-in handlers, those of installed packages (entry points) and `modules`, in that order."""
+    for package in builtin_packages():
+        importlib.import_module(package)
+    for entry in entry_points(group=ENTRY_POINTS):
+        entry.load()
+    for module in modules:
+        load(module)
+    return default_registry
+
+
+def builtin_packages() -> list[str]:
+    """Dotted names of the packages under `sisu_kodo.handlers`, in alphabetical order."""
+    try:
+        root = importlib.import_module(f"{__package__}.handlers")
+    except ModuleNotFoundError:
+        return []
+    return sorted(f"{root.__name__}.{found.name}" for found in pkgutil.iter_modules(root.__path__))
+
+
+def _origin(function: Callable[..., Any]) -> tuple[str, str]:
+    return function.__module__, function.__qualname__
