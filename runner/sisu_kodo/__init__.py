@@ -1,1 +1,6 @@
 """Sisu-Kodo: a durable workflow engine that is a Postgres schema plus a small Python runner."""
+
+from .models import Artifact, StepContext, StepError, StepResult
+from .registry import Registry, handler
+
+__all__ = ["Artifact", "Registry", "StepContext", "StepError", "StepResult", "handler"]

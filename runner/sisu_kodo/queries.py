@@ -1,0 +1,32 @@
+"""The statements of queries.sql by name."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import LiteralString, cast
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+@cache
+def _statements() -> dict[str, LiteralString]:
+    text = files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
+    parts = _NAME.split(text)
+    return {name: cast(LiteralString, _body(sql)) for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def query(name: str) -> LiteralString:
+    """The statement called `name`. Raises KeyError for a name that queries.sql does not hold."""
+    return _statements()[name]
+
+
+def names() -> list[str]:
+    """All names, in the order of the file."""
+    return list(_statements())
+
+
+def _body(sql: str) -> str:
+    lines = (line for line in sql.splitlines() if not line.startswith("--"))
+    return "\n".join(lines).strip().removesuffix(";")

@@ -1,0 +1,80 @@
+-- Every statement that the Python side sends, each under a name, each calling one function (or reading one view).
+-- Parameters are named; jsonb travels as text. Loaded once by queries.py.
+
+-- == runners' verbs ==
+
+-- name: register_worker
+select app.register_worker(worker => %(worker)s, info => %(info)s::jsonb);
+
+-- name: retire_worker
+select app.retire_worker(worker => %(worker)s);
+
+-- name: work
+select outcome, run_id, step_id, idx, task_key, attempt, queue_name, msg_id, read_ct, handler, timeout_ms, context, reason
+  from app.work(worker => %(worker)s, results => %(results)s::jsonb, want => %(want)s::jsonb);
+
+-- name: heartbeat
+select directive, run_id, idx, task_key, queue_name, msg_id
+  from app.heartbeat(worker => %(worker)s, leases => %(leases)s::jsonb);
+
+-- name: release
+select app.release(worker => %(worker)s, leases => %(leases)s::jsonb);
+
+-- name: listen
+listen sisu_ready;
+
+-- name: set_queue_partitioning
+select app.set_queue_partitioning(%(partitioned)s);
+
+-- == callers' verbs ==
+
+-- name: create_intent
+select app.create_intent(intent => %(intent)s::jsonb);
+
+-- name: start_run
+select app.start_run(intent_id => %(intent_id)s, options => %(options)s::jsonb);
+
+-- name: start_runs
+select app.start_runs(runs => %(runs)s::jsonb);
+
+-- name: approve_plan
+select app.approve_plan(run_id => %(run_id)s, approved_by => %(approved_by)s, notes => %(notes)s,
+                        decision => %(decision)s, dedupe_key => %(dedupe_key)s);
+
+-- name: get_run
+select app.get_run(run_id => %(run_id)s);
+
+-- name: get_steps
+select app.get_steps(run_id => %(run_id)s);
+
+-- name: list_artifacts
+select app.list_artifacts(run_id => %(run_id)s);
+
+-- name: list_gates
+select app.list_gates(run_id => %(run_id)s);
+
+-- name: list_runs
+select app.list_runs(filter => %(filter)s::jsonb);
+
+-- name: get_artifact
+select artifact_id, run_id, step_id, kind, name, media_type, size, sha256, body
+  from app.get_artifact(artifact_id => %(artifact_id)s);
+
+-- == recipes and settings ==
+
+-- name: put_recipe
+select app.put_recipe(recipe => %(recipe)s::jsonb);
+
+-- name: activate_recipe
+select app.activate_recipe(name => %(name)s, version => %(version)s);
+
+-- name: put_setting
+select app.put_setting(key => %(key)s, value => %(value)s::jsonb);
+
+-- == oracles ==
+
+-- name: timeline
+select * from app.v_run_timeline where run_id = %(run_id)s;
+
+-- name: invariants
+select * from app.v_invariants;
