@@ -1,0 +1,105 @@
+-- Runs: one execution of a recipe for an intent, and the table of legal transitions for runs and steps.
+-- The row is narrow and changes rarely: at its first claim, at a gate, at its end. Everything a step does is in app.run_steps.
+
+create sequence app.queue_position;
+comment on sequence app.queue_position is 'Order of arrival of runs; a run keeps its place in every queue it passes.';
+
+create table app.runs (
+  run_id         text primary key,
+  intent_id      text not null references app.intents,
+  recipe_id      bigint not null references app.recipes,
+  status         text not null default 'ENQUEUED',
+  queue_name     text not null references app.queues,
+  partition_key  text collate "C" not null default '',
+  lane           text not null default 'interactive',
+  priority       integer not null default 1,
+  queue_seq      bigint not null default nextval('app.queue_position'),
+  app_version    text not null,
+  trace_id       text not null,
+  tenant_id      text,
+  oc_mode        text not null,
+  sbx_mode       text not null,
+  workload       jsonb,
+  budget         jsonb,
+  timeout_ms     bigint,
+  forked_from    text references app.runs,
+  fork_step      integer,
+  error          jsonb,
+  created_at     timestamptz not null,
+  started_at     timestamptz,
+  updated_at     timestamptz not null,
+  ended_at       timestamptz,
+  constraint a_run_has_a_known_status check (
+    status in ('ENQUEUED', 'PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')),
+  constraint a_terminal_run_has_an_end check (
+    (status in ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')) = (ended_at is not null)),
+  constraint a_failed_run_says_why check (status not in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') or error is not null),
+  constraint a_working_run_has_started check (status <> 'PENDING' or started_at is not null),
+  constraint a_lane_is_interactive_or_batch check (lane in ('interactive', 'batch')),
+  constraint a_fork_knows_its_source check ((forked_from is null) = (fork_step is null))
+) with (fillfactor = 80);
+create index runs_by_status_newest_first on app.runs (status, created_at desc, run_id);
+comment on table app.runs is 'Runs. Only the functions of the transitions chapter write status.';
+comment on column app.runs.run_id is 'workflowID: the intent id, or <root>-f<N> of a fork.';
+comment on column app.runs.intent_id is 'What is wanted.';
+comment on column app.runs.recipe_id is 'The recipe version, pinned at start.';
+comment on column app.runs.status is 'ENQUEUED, PENDING, WAITING_INPUT, SUCCESS, ERROR, CANCELLED or MAX_RECOVERY_ATTEMPTS_EXCEEDED.';
+comment on column app.runs.queue_name is 'The queue the run started on.';
+comment on column app.runs.partition_key is 'queuePartitionKey; empty when the queue is not partitioned and none was given.';
+comment on column app.runs.lane is 'interactive or batch.';
+comment on column app.runs.priority is 'Lower goes first within a partition.';
+comment on column app.runs.queue_seq is 'Place in line, kept for life.';
+comment on column app.runs.app_version is 'Only workers of this version claim its steps.';
+comment on column app.runs.trace_id is '32 hex digits; one trace per run.';
+comment on column app.runs.tenant_id is 'Whose run it is; a label.';
+comment on column app.runs.oc_mode is 'Planner mode, pinned at start: replay, record or live.';
+comment on column app.runs.sbx_mode is 'Sandbox mode, pinned at start: mock or live.';
+comment on column app.runs.workload is 'What the caller expects to need {steps, tasks, attempts}.';
+comment on column app.runs.budget is 'What the run may use {steps, tasks, attempts}.';
+comment on column app.runs.timeout_ms is 'The run fails when it is not terminal this long after its start.';
+comment on column app.runs.forked_from is 'Source of a fork.';
+comment on column app.runs.fork_step is 'First step that the fork runs again.';
+comment on column app.runs.error is '{code, message, stepID?, …} of a run that did not succeed.';
+comment on column app.runs.created_at is 'Start call (engine clock).';
+comment on column app.runs.started_at is 'First claim.';
+comment on column app.runs.updated_at is 'Last change of this row.';
+comment on column app.runs.ended_at is 'When it became terminal.';
+
+create table app.run_transitions (
+  entity      text not null,
+  from_status text not null,
+  to_status   text not null,
+  action      text not null,
+  primary key (entity, from_status, to_status),
+  constraint a_transition_is_of_a_run_or_a_step check (entity in ('run', 'step'))
+);
+comment on table app.run_transitions is 'The legal transitions. Triggers refuse every other one with PT409, for every writer.';
+comment on column app.run_transitions.entity is 'run, or step (an attempt of a step or of a task).';
+comment on column app.run_transitions.from_status is 'Status before; empty for a new row.';
+comment on column app.run_transitions.to_status is 'Status after.';
+comment on column app.run_transitions.action is 'What does it.';
+
+insert into app.run_transitions (entity, from_status, to_status, action) values
+  ('run', '', 'ENQUEUED', 'start'),
+  ('run', 'ENQUEUED', 'PENDING', 'claim'),
+  ('run', 'ENQUEUED', 'ERROR', 'timeout'),
+  ('run', 'ENQUEUED', 'CANCELLED', 'cancel'),
+  ('run', 'PENDING', 'WAITING_INPUT', 'open gate'),
+  ('run', 'PENDING', 'SUCCESS', 'last step done'),
+  ('run', 'PENDING', 'ERROR', 'step failed, or timeout'),
+  ('run', 'PENDING', 'CANCELLED', 'cancel'),
+  ('run', 'PENDING', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'worker lost too often'),
+  ('run', 'WAITING_INPUT', 'PENDING', 'reply'),
+  ('run', 'WAITING_INPUT', 'ERROR', 'reply no, gate expired, or timeout'),
+  ('run', 'WAITING_INPUT', 'CANCELLED', 'cancel'),
+  ('run', 'CANCELLED', 'ENQUEUED', 'resume'),
+  ('run', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'ENQUEUED', 'resume'),
+  ('run', 'ERROR', 'ENQUEUED', 'repair'),
+  ('step', '', 'ENQUEUED', 'enter step, fan out, retry'),
+  ('step', '', 'PENDING', 'next step of a lane'),
+  ('step', '', 'SUCCESS', 'fork, cached'),
+  ('step', 'ENQUEUED', 'PENDING', 'claim'),
+  ('step', 'ENQUEUED', 'CANCELLED', 'run ended'),
+  ('step', 'PENDING', 'SUCCESS', 'commit'),
+  ('step', 'PENDING', 'ERROR', 'commit, or lease lost'),
+  ('step', 'PENDING', 'CANCELLED', 'run ended');

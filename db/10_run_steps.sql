@@ -1,0 +1,116 @@
+-- Step attempts: the truth of what ran. One row per attempt, of a step (task_key empty) or of one of its fan-out tasks.
+-- ENQUEUED rows are the backlog (queue_seq is their place in line), PENDING rows carry a lease, terminal rows never change again.
+-- A commit updates one row without touching an index (HOT): status is in no index, and queue_seq is null before the step is running.
+
+create table app.run_steps (
+  run_id        text not null references app.runs,
+  idx           integer not null,
+  task_key      text collate "C" not null default '',
+  attempt       integer not null,
+  step_id       text not null,
+  status        text not null,
+  queue_name    text not null,
+  app_version   text collate "C" not null,
+  partition_key text collate "C" not null default '',
+  priority      integer not null,
+  queue_seq     bigint,
+  worker        text,
+  msg_id        bigint,
+  read_ct       integer,
+  task_idx      integer,
+  tasks_open    integer,
+  input         jsonb,
+  output        jsonb,
+  error         jsonb,
+  cached_from   text,
+  span_id       text,
+  enqueued_at   timestamptz not null,
+  started_at    timestamptz,
+  ended_at      timestamptz,
+  primary key (run_id, idx, task_key, attempt),
+  constraint an_attempt_has_a_known_status check (status in ('ENQUEUED', 'PENDING', 'SUCCESS', 'ERROR', 'CANCELLED')),
+  constraint an_attempt_counts_from_one check (attempt >= 1),
+  constraint a_waiting_step_is_in_line check ((status = 'ENQUEUED') = (queue_seq is not null)),
+  constraint a_running_step_has_a_lease_or_open_tasks check (
+    status <> 'PENDING' or coalesce(tasks_open, 0) > 0 or (worker is not null and msg_id is not null and read_ct is not null)),
+  constraint a_finished_step_has_an_end check ((status in ('SUCCESS', 'ERROR', 'CANCELLED')) = (ended_at is not null)),
+  constraint a_failed_step_says_why check (status <> 'ERROR' or error is not null),
+  constraint a_task_knows_its_place check ((task_key = '') = (task_idx is null))
+) with (fillfactor = 70);
+create index backlog_in_line on app.run_steps (queue_name, app_version, partition_key, priority, queue_seq)
+  where queue_seq is not null;
+comment on table app.run_steps is 'Step attempts, append-only: a retry is a new row.';
+comment on column app.run_steps.run_id is 'The run.';
+comment on column app.run_steps.idx is '0-based position of the step in the recipe.';
+comment on column app.run_steps.task_key is 'Empty for the step itself; for a fan-out task the sha256 of canonical {runId, stepId, task}.';
+comment on column app.run_steps.attempt is 'From 1.';
+comment on column app.run_steps.step_id is 'Name of the step.';
+comment on column app.run_steps.status is 'ENQUEUED, PENDING, SUCCESS, ERROR or CANCELLED.';
+comment on column app.run_steps.queue_name is 'The queue it waits on, or holds its lease on.';
+comment on column app.run_steps.app_version is 'Copied from the run.';
+comment on column app.run_steps.partition_key is 'Copied from the run.';
+comment on column app.run_steps.priority is 'Copied from the run.';
+comment on column app.run_steps.queue_seq is 'Place in line while ENQUEUED, else null.';
+comment on column app.run_steps.worker is 'Who claimed it.';
+comment on column app.run_steps.msg_id is 'The lease: id of the pgmq message in the queue of the same name.';
+comment on column app.run_steps.read_ct is 'The other half of the fencing token.';
+comment on column app.run_steps.task_idx is 'Position among the tasks of the step.';
+comment on column app.run_steps.tasks_open is 'Of a step that fanned out: tasks that are not final yet.';
+comment on column app.run_steps.input is 'The task as the step made it.';
+comment on column app.run_steps.output is 'What the handler returned.';
+comment on column app.run_steps.error is '{code, message, retryable?, details?}';
+comment on column app.run_steps.cached_from is 'Run whose result a fork reused.';
+comment on column app.run_steps.span_id is '16 hex digits.';
+comment on column app.run_steps.enqueued_at is 'When it became ready.';
+comment on column app.run_steps.started_at is 'When a worker got it.';
+comment on column app.run_steps.ended_at is 'When it became terminal.';
+
+-- The rows that the runners' verbs exchange. A type is state: it changes only with a revision.
+
+create type app.assignment as (
+  outcome    text,
+  run_id     text,
+  step_id    text,
+  idx        integer,
+  task_key   text,
+  attempt    integer,
+  queue_name text,
+  msg_id     bigint,
+  read_ct    integer,
+  handler    text,
+  timeout_ms integer,
+  context    jsonb,
+  reason     text
+);
+comment on type app.assignment is 'A row of app.work: assigned (a new lane), continued (the next step of a lane the worker keeps) or refused (a result that was fenced off).';
+
+create type app.lane_result as (
+  run_id     text,
+  idx        integer,
+  task_key   text,
+  attempt    integer,
+  step_id    text,
+  queue_name text,
+  msg_id     bigint,
+  read_ct    integer,
+  status     text,
+  output     jsonb,
+  artifacts  jsonb,
+  tasks      jsonb,
+  receipt    boolean,
+  error      jsonb,
+  span_id    text,
+  run_status text,
+  recipe_id  bigint
+);
+comment on type app.lane_result is 'One accepted result inside app.work, with what the commit needs to know of its run.';
+
+create type app.lease as (
+  queue_name text,
+  msg_id     bigint,
+  read_ct    integer,
+  expires_at timestamptz,
+  run_id     text,
+  task_key   text
+);
+comment on type app.lease is 'A pgmq message of a queue: who may work on which step until when.';

@@ -1,0 +1,68 @@
+-- The clock and the settings.
+--
+--   app.now() → timestamptz            the engine's clock: the database clock plus an offset that only tests set
+--   app.advance(by interval)           moves it forward; timers, TTLs, retries and timeouts follow
+--   app.put_setting(key, value)        writes a setting
+--   app.setting(key) → text            reads one
+--
+-- No other clock decides anything, except leases and worker liveness: those use the real clock, because processes do.
+
+create or replace function app.setting(key text)
+returns text
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select s.value #>> '{}' from app.settings as s where s.key = $1;
+$$;
+comment on function app.setting(text) is 'Value of a setting as text, or null.';
+
+create or replace function app.now()
+returns timestamptz
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select clock_timestamp() + coalesce((select (s.value #>> '{}')::interval from app.settings as s where s.key = 'clock_offset'), interval '0');
+$$;
+comment on function app.now() is 'The engine''s clock.';
+
+create or replace function app.put_setting(key text, value jsonb)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_input('put_setting', jsonb_build_object('key', put_setting.key, 'value', put_setting.value));
+  insert into app.settings as s (key, value) values (put_setting.key, put_setting.value)
+  on conflict on constraint settings_pkey do update set value = excluded.value, updated_at = clock_timestamp();
+end
+$$;
+comment on function app.put_setting(text, jsonb) is 'Writes a setting. PT400 for an unknown key.';
+
+create or replace function app.advance(by interval)
+returns timestamptz
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_input('advance', jsonb_build_object('by', advance.by::text));
+  if advance.by < interval '0' then
+    perform app.fail('PT400', 'schema_violation', 'advance: by must not be negative: the clock never goes back',
+      '[{"path": "by", "message": "must not be negative"}]');
+  end if;
+  perform app.put_setting('clock_offset', to_jsonb((coalesce(app.setting('clock_offset')::interval, interval '0') + advance.by)::text));
+  return app.now();
+end
+$$;
+comment on function app.advance(interval) is 'For tests: moves the engine''s clock forward and returns it.';

@@ -1,0 +1,113 @@
+-- pgmq: the only chapter that calls pgmq. A message is a lane: {"runId", "taskKey"}, invisible for as long as its lease lasts.
+--
+--   app.ensure_queues()                            makes the pgmq queues that app.queues names
+--   app.send_leases(queue, lanes, seconds) → ids   new leases, already held: sent invisible, so a claim is one write, not two
+--   app.extend_leases(queue, msg_ids, seconds)     heartbeat
+--   app.drop_leases(queue, msg_ids)                the lanes are over
+--   app.expired_leases(queue, seconds, n)          takes messages whose holder gave no sign of life
+--   app.leases() → setof app.lease                 all of them, for the oracles
+--
+-- Invariant: a step attempt that is PENDING and has no open tasks has exactly one message, and every message has such an attempt.
+-- What waits without a lease is a row of app.run_steps, never a message, so these tables stay as short as the workers are few.
+
+create or replace function app.ensure_queues()
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform pgmq.create(q.queue_name)
+  from app.queues as q
+  where not exists (select from pgmq.meta as m where m.queue_name = q.queue_name);
+end
+$$;
+comment on function app.ensure_queues() is 'Creates the pgmq queue of every app.queues row that has none yet.';
+
+create or replace function app.send_leases(queue text, lanes jsonb[], seconds integer)
+returns bigint[]
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select array(select pgmq.send_batch(queue, lanes, seconds));
+$$;
+comment on function app.send_leases(text, jsonb[], integer) is 'One message per lane, leased for so many seconds; their ids in order.';
+
+create or replace function app.extend_leases(queue text, msg_ids bigint[], seconds integer)
+returns void
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select pgmq.set_vt(queue, (select array_agg(m order by m) from unnest(msg_ids) as m), seconds);
+$$;
+comment on function app.extend_leases(text, bigint[], integer) is 'The leases last so many seconds from now.';
+
+create or replace function app.drop_leases(queue text, msg_ids bigint[])
+returns void
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select pgmq.delete(queue, msg_ids);
+$$;
+comment on function app.drop_leases(text, bigint[]) is 'Deletes the messages.';
+
+create or replace function app.expired_leases(queue text, seconds integer, n integer)
+returns setof app.lease
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey'
+  from pgmq.read(queue, seconds, n) as m;
+$$;
+comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
+
+create or replace function app.leases()
+returns setof app.lease
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  q text;
+begin
+  for q in select m.queue_name from pgmq.meta as m join app.queues as a using (queue_name) loop
+    return query execute format(
+      'select %L::text, m.msg_id, m.read_ct::integer, m.vt, m.message ->> ''runId'', m.message ->> ''taskKey'' from pgmq.%I as m',
+      q, pgmq.format_table_name(q, 'q'));
+  end loop;
+end
+$$;
+comment on function app.leases() is 'Every lease that is held or has expired. Bounded by the concurrency of the workers.';
+
+create or replace function app.lease_ends(queue text, msg_id bigint)
+returns timestamptz
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  ends timestamptz;
+begin
+  execute format('select m.vt from pgmq.%I as m where m.msg_id = $1', pgmq.format_table_name(queue, 'q')) into ends using msg_id;
+  return ends;
+end
+$$;
+comment on function app.lease_ends(text, bigint) is 'When a lease ends (real clock), or null when it is gone.';

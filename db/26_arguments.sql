@@ -1,0 +1,256 @@
+-- Arguments: what every public function accepts, as rows, and the one check that reads them.
+--
+--   app.v_arguments                                    shape, path, type, required, lowest, highest, pattern, one_of
+--   app.faults(shape, items, prefix) → rows            every fault of every item, set-based
+--   app.check_input(shape, input), app.check_items     raise PT400 schema_violation that lists them all
+--
+-- Null counts as missing. Shapes are closed: a field that is not listed is a fault. lowest and highest bound a number, the length of
+-- a text or the number of elements of an array.
+
+create or replace view app.v_arguments as
+select shape, path, type, required, lowest, highest, pattern, one_of
+from (values
+  ('put_setting', 'key', 'string', true, null, null, null, array['clock_offset', 'default_recipe', 'oc_mode', 'sbx_mode', 'app_version', 'code_hash']),
+  ('put_setting', 'value', 'any', true, null, null, null, null),
+  ('advance', 'by', 'string', true, null, null, null, null),
+
+  ('create_intent', 'goal', 'string', true, 1, 100000, '\S', null),
+  ('create_intent', 'inputs', 'object', true, null, null, null, null),
+  ('create_intent', 'constraints', 'object', true, null, null, null, null),
+  ('create_intent', 'connectors', 'object|array', false, null, null, null, null),
+
+  ('put_recipe', 'name', 'string', true, 1, 128, '^[A-Za-z0-9][A-Za-z0-9._-]*$', null),
+  ('put_recipe', 'version', 'integer', false, 1, 1000000, null, null),
+  ('put_recipe', 'description', 'string', false, 0, 10000, null, null),
+  ('put_recipe', 'queue', 'string', false, 1, 40, null, null),
+  ('put_recipe', 'settings', 'object', false, null, null, null, null),
+  ('put_recipe', 'steps', 'array', true, 1, 1000, null, null),
+  ('step', 'stepId', 'string', true, 1, 128, '^[A-Za-z0-9][A-Za-z0-9._-]*$', null),
+  ('step', 'handler', 'string', true, 1, 200, '^\S+$', null),
+  ('step', 'queue', 'string', false, 1, 40, null, null),
+  ('step', 'retry', 'object', false, null, null, null, null),
+  ('step', 'timeoutMS', 'integer', false, 1, 2147483647, null, null),
+  ('step', 'gate', 'object', false, null, null, null, null),
+  ('step', 'fanOut', 'object', false, null, null, null, null),
+  ('retry', 'maxAttempts', 'integer', false, 1, 1000, null, null),
+  ('retry', 'backoff', 'object', false, null, null, null, null),
+  ('retry', 'retryableCodes', 'array', false, 0, 100, null, null),
+  ('backoff', 'initialMS', 'integer', false, 0, 86400000, null, null),
+  ('backoff', 'factor', 'number', false, 1, 100, null, null),
+  ('backoff', 'maxMS', 'integer', false, 0, 604800000, null, null),
+  ('gate', 'key', 'string', true, 1, 128, '^[A-Za-z0-9][A-Za-z0-9._-]*$', null),
+  ('gate', 'kind', 'string', false, null, null, null, array['approval', 'input']),
+  ('gate', 'title', 'string', false, 1, 1000, null, null),
+  ('gate', 'ttlMS', 'integer', false, 1, 31536000000, null, null),
+  ('fanOut', 'queue', 'string', true, 1, 40, null, null),
+  ('fanOut', 'handler', 'string', true, 1, 200, '^\S+$', null),
+  ('fanOut', 'maxTasks', 'integer', false, 1, 100000, null, null),
+  ('fanOut', 'retry', 'object', false, null, null, null, null),
+  ('fanOut', 'timeoutMS', 'integer', false, 1, 2147483647, null, null),
+  ('activate_recipe', 'name', 'string', true, 1, 128, null, null),
+  ('activate_recipe', 'version', 'integer', false, 1, 1000000, null, null),
+
+  ('start_run', 'intentId', 'string', false, null, null, '^ih_[0-9a-f]{64}$', null),
+  ('start_run', 'intent', 'object', false, null, null, null, null),
+  ('start_run', 'recipeName', 'string', false, 1, 128, '\S', null),
+  ('start_run', 'recipeVersion', 'integer', false, 1, 1000000, null, null),
+  ('start_run', 'queuePartitionKey', 'string', false, 0, 256, null, null),
+  ('start_run', 'lane', 'string', false, null, null, null, array['interactive', 'batch']),
+  ('start_run', 'priority', 'integer', false, 0, 1000000, null, null),
+  ('start_run', 'workload', 'object', false, null, null, null, null),
+  ('start_run', 'budget', 'object', false, null, null, null, null),
+  ('start_run', 'timeoutMS', 'integer', false, 1, 31536000000, null, null),
+  ('start_run', 'traceId', 'string', false, null, null, '^(?!0{32})[0-9a-f]{32}$', null),
+  ('start_run', 'tenantId', 'string', false, 1, 256, '\S', null),
+  ('start_run', 'appVersion', 'string', false, 1, 128, '\S', null),
+  ('start_run', 'ocMode', 'string', false, null, null, null, array['replay', 'record', 'live']),
+  ('start_run', 'sbxMode', 'string', false, null, null, null, array['mock', 'live']),
+  ('workload', 'steps', 'integer', false, 0, 1000000, null, null),
+  ('workload', 'tasks', 'integer', false, 0, 1000000, null, null),
+  ('workload', 'attempts', 'integer', false, 0, 1000000, null, null),
+  ('list_runs', 'status', 'string', false, null, null, null, array['ENQUEUED', 'PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']),
+  ('list_runs', 'name', 'string', false, 1, 128, null, null),
+  ('list_runs', 'limit', 'integer', false, 1, 1000, null, null),
+  ('list_runs', 'cursor', 'string', false, 1, 500, null, null),
+  ('run', 'run_id', 'string', true, 1, 200, null, null),
+  ('get_artifact', 'artifact_id', 'integer', true, 1, 9223372036854775807, null, null),
+
+  ('approve_plan', 'run_id', 'string', true, 1, 200, null, null),
+  ('approve_plan', 'approved_by', 'string', true, 1, 256, '\S', null),
+  ('approve_plan', 'notes', 'string', false, 0, 10000, null, null),
+  ('approve_plan', 'decision', 'string', true, null, null, null, array['yes', 'no']),
+  ('approve_plan', 'dedupe_key', 'string', false, 1, 256, '\S', null),
+  ('reply_gate', 'run_id', 'string', true, 1, 200, null, null),
+  ('reply_gate', 'gate_key', 'string', true, 1, 128, null, null),
+  ('reply_gate', 'payload', 'object', true, null, null, null, null),
+  ('reply_gate', 'dedupe_key', 'string', true, 1, 256, '\S', null),
+  ('reply_gate', 'origin', 'string', true, 1, 256, '\S', null),
+
+  ('set_queue_partitioning', 'partitioned', 'boolean', true, null, null, null, null),
+  ('worker', 'worker', 'string', true, 1, 200, '\S', null),
+  ('register_worker', 'appVersion', 'string', true, 1, 128, '\S', null),
+  ('register_worker', 'queues', 'array', true, 1, 100, null, null),
+  ('register_worker', 'concurrency', 'integer', true, 1, 100000, null, null),
+  ('register_worker', 'host', 'string', false, 0, 256, null, null),
+  ('register_worker', 'pid', 'integer', false, 0, 2147483647, null, null),
+  ('want', 'queues', 'object', false, null, null, null, null),
+  ('want', 'appVersion', 'string', false, 1, 128, '\S', null),
+  ('want', 'recover', 'boolean', false, null, null, null, null),
+  ('want', 'drain', 'boolean', false, null, null, null, null),
+  ('result', 'runId', 'string', true, 1, 200, null, null),
+  ('result', 'idx', 'integer', true, 0, 1000000, null, null),
+  ('result', 'taskKey', 'string', true, 0, 64, null, null),
+  ('result', 'attempt', 'integer', true, 1, 1000000, null, null),
+  ('result', 'queue', 'string', true, 1, 40, null, null),
+  ('result', 'msgId', 'integer', true, 1, 9223372036854775807, null, null),
+  ('result', 'readCt', 'integer', true, 0, 2147483647, null, null),
+  ('result', 'status', 'string', true, null, null, null, array['SUCCESS', 'ERROR']),
+  ('result', 'output', 'any', false, null, null, null, null),
+  ('result', 'artifacts', 'array', false, 0, 900, null, null),
+  ('result', 'tasks', 'array', false, null, null, null, null),
+  ('result', 'receipt', 'boolean', false, null, null, null, null),
+  ('result', 'error', 'object', false, null, null, null, null),
+  ('result', 'traceId', 'string', false, null, null, null, null),
+  ('result', 'spanId', 'string', false, null, null, '^[0-9a-f]{16}$', null),
+  ('error', 'code', 'string', true, 1, 128, '\S', null),
+  ('error', 'message', 'string', true, 0, 100000, null, null),
+  ('error', 'retryable', 'boolean', false, null, null, null, null),
+  ('error', 'details', 'any', false, null, null, null, null),
+  ('artifact', 'kind', 'string', true, 1, 128, '^[a-z][a-z0-9_]*$', null),
+  ('artifact', 'name', 'string', true, 1, 1000, '\S', null),
+  ('artifact', 'mediaType', 'string', false, 1, 200, '^\S+/\S.*$', null),
+  ('artifact', 'inline', 'any', false, null, null, null, null),
+  ('artifact', 'body', 'string', false, null, null, '^[A-Za-z0-9+/\s]*={0,2}\s*$', null),
+  ('lease', 'queue', 'string', true, 1, 40, null, null),
+  ('lease', 'msgId', 'integer', true, 1, 9223372036854775807, null, null),
+  ('lease', 'readCt', 'integer', true, 0, 2147483647, null, null),
+  ('lease', 'runId', 'string', true, 1, 200, null, null),
+  ('lease', 'idx', 'integer', true, 0, 1000000, null, null),
+  ('lease', 'taskKey', 'string', true, 0, 64, null, null)
+) as a (shape, path, type, required, lowest, highest, pattern, one_of);
+comment on view app.v_arguments is 'Every field of every shape that a public function accepts: the reference and the check read the same rows.';
+
+create or replace function app.fault(value jsonb, type text, required boolean, lowest numeric, highest numeric, pattern text, one_of text[])
+returns text
+language plpgsql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+declare
+  kind text := jsonb_typeof(value);
+  size numeric;
+begin
+  if value is null or kind = 'null' then
+    return case when required then 'is required' end;
+  elsif type = 'any' then
+    return null;
+  elsif type = 'integer' then
+    if kind <> 'number' or (value #>> '{}')::numeric % 1 <> 0 then
+      return 'must be an integer';
+    end if;
+  elsif kind <> all (string_to_array(type, '|')) then
+    return format('must be a %s', replace(type, '|', ' or a '));
+  end if;
+  if one_of is not null and (value #>> '{}') <> all (one_of) then
+    return format('must be one of %s', array_to_string(one_of, ', '));
+  end if;
+  if lowest is not null or highest is not null then
+    size := case kind when 'number' then (value #>> '{}')::numeric when 'array' then jsonb_array_length(value) else length(value #>> '{}') end;
+    if size < lowest or size > highest then
+      return case kind
+        when 'number' then format('must be between %s and %s', lowest, highest)
+        when 'array' then format('must have between %s and %s elements', lowest, highest)
+        else format('must have between %s and %s characters', lowest, highest) end;
+    end if;
+  end if;
+  if pattern is not null and (value #>> '{}') !~ pattern then
+    return case when pattern = '\S' then 'must not be blank' else format('must match %s', pattern) end;
+  end if;
+  return null;
+end
+$$;
+comment on function app.fault(jsonb, text, boolean, numeric, numeric, text, text[]) is 'What is wrong with one value, or null.';
+
+create or replace function app.faults(shape text, items jsonb, prefix text default '')
+returns table (path text, message text)
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  with item as (
+    select i.value, case when prefix = '' then '' else format('%s[%s].', prefix, i.ordinality - 1) end as at
+    from jsonb_array_elements(items) with ordinality as i
+  ), argument as (
+    select * from app.v_arguments as a where a.shape = faults.shape
+  )
+  select rtrim(item.at, '.'), 'must be an object' from item where jsonb_typeof(item.value) <> 'object'
+  union all
+  select item.at || k.key, 'is unknown'
+  from item cross join lateral jsonb_object_keys(case jsonb_typeof(item.value) when 'object' then item.value else '{}' end) as k (key)
+  where not exists (select from argument as a where a.path = k.key)
+  union all
+  select item.at || a.path, f.message
+  from item cross join argument as a
+    cross join lateral app.fault(item.value -> a.path, a.type, a.required, a.lowest, a.highest, a.pattern, a.one_of) as f (message)
+  where jsonb_typeof(item.value) = 'object' and f.message is not null
+    and (a.required or item.value ? a.path);
+$$;
+comment on function app.faults(text, jsonb, text) is 'Every fault of an array of items of one shape. prefix names the array in the paths; empty for a single item.';
+
+create or replace function app.refuse(shape text, faults jsonb)
+returns void
+language plpgsql
+volatile
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+  if jsonb_array_length(faults) > 0 then
+    perform app.fail('PT400', 'schema_violation',
+      format('%s: %s%s', shape,
+        (select string_agg(ltrim(format('%s %s', f.value ->> 'path', f.value ->> 'message')), '; ' order by f.ordinality)
+         from jsonb_array_elements(faults) with ordinality as f where f.ordinality <= 5),
+        case when jsonb_array_length(faults) > 5 then format(' and %s more', jsonb_array_length(faults) - 5) else '' end),
+      faults, 'fix the fields named in details; nothing was written');
+  end if;
+end
+$$;
+comment on function app.refuse(text, jsonb) is 'Raises PT400 schema_violation when the list of {path, message} is not empty.';
+
+create or replace function app.check_items(shape text, items jsonb, prefix text default '')
+returns void
+language plpgsql
+volatile
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+  if jsonb_typeof(items) is distinct from 'array' then
+    perform app.refuse(shape, jsonb_build_array(jsonb_build_object('path', prefix, 'message', 'must be an array')));
+  end if;
+  perform app.refuse(shape, (
+    select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
+    from app.faults(shape, items, prefix) as f));
+end
+$$;
+comment on function app.check_items(text, jsonb, text) is 'Raises PT400 schema_violation that lists every fault of every item of an array.';
+
+create or replace function app.check_input(shape text, input jsonb)
+returns void
+language plpgsql
+volatile
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.check_items(shape, jsonb_build_array(coalesce(input, 'null')));
+end
+$$;
+comment on function app.check_input(text, jsonb) is 'Raises PT400 schema_violation that lists every fault of one object.';

@@ -1,0 +1,53 @@
+-- Intents: what somebody wants. The id is the content.
+--
+--   app.create_intent(intent jsonb) → {intentId, isReplay}
+--
+-- Invariant: intent_id = 'ih_' || sha256(canonical body). The same intent is one row, whoever creates it and how often.
+
+create or replace function app.intent_id(intent jsonb)
+returns text
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select 'ih_' || app.sha256_hex(app.canonical_json(intent));
+$$;
+comment on function app.intent_id(jsonb) is 'Id of an intent body.';
+
+create or replace function app.intent_body(intent jsonb)
+returns jsonb
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select case when intent -> 'connectors' = 'null' then intent - 'connectors' else intent end;
+$$;
+comment on function app.intent_body(jsonb) is 'The intent as it is stored and hashed: connectors only if given and not null.';
+
+create or replace function app.create_intent(intent jsonb)
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  body jsonb;
+  id text;
+  is_new boolean;
+begin
+  perform app.check_input('create_intent', create_intent.intent);
+  body := app.intent_body(create_intent.intent);
+  id := app.intent_id(body);
+  insert into app.intents (intent_id, body) values (id, body) on conflict do nothing;
+  is_new := found;
+  return jsonb_build_object('intentId', id, 'isReplay', not is_new);
+end
+$$;
+comment on function app.create_intent(jsonb) is
+  'Creates an intent {goal, inputs, constraints, connectors?} and returns {intentId, isReplay}. PT400 lists every faulty field.';

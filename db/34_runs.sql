@@ -1,0 +1,261 @@
+-- Runs: how one starts.
+--
+--   app.start_run(intent_id, options jsonb) → run header and isReplay
+--   app.start_runs(runs jsonb) → [the same, …]             bulk: all or nothing
+--
+-- Both go through app.begin_runs, which is set-based. They work inside the caller's transaction: rolled back, the run never was.
+-- Invariant: run_id = intent_id. The same start again is a replay; any argument that differs from the stored one is drift, PT409, and
+-- nothing is written. An argument that was left out means its default; recipeVersion, traceId, appVersion, ocMode and sbxMode mean
+-- "whatever the run has" when they are left out, because their defaults change with time.
+-- Order of refusal: 400, 404, 409.
+
+create or replace function app.start_requests(runs jsonb)
+returns table (
+  ord bigint, run_id text, recipe_name text, recipe_version integer, recipe_id bigint, recipe_status text, queue_name text, partition_key text,
+  lane text, priority integer, workload jsonb, budget jsonb, timeout_ms bigint, trace_id text, tenant_id text, app_version text, oc_mode text, sbx_mode text)
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  with given as (
+    select r.ordinality, r.value, coalesce(r.value ->> 'recipeName', app.setting('default_recipe')) as name,
+      (r.value ->> 'recipeVersion')::integer as version, coalesce(r.value ->> 'lane', 'interactive') as lane,
+      r.value ->> 'queuePartitionKey' as partition_key
+    from jsonb_array_elements(runs) with ordinality as r
+  ), recipe as (
+    select c.* from (select distinct name, version from given) as g
+      join app.recipes as c on c.name = g.name and case when g.version is null then c.status = 'active' else c.version = g.version end
+  )
+  select g.ordinality, g.value ->> 'intentId', g.name, g.version, c.recipe_id, c.status, c.queue_name,
+    case when g.partition_key ~ '\S' then g.partition_key else '' end,
+    g.lane, coalesce((g.value ->> 'priority')::integer, case g.lane when 'interactive' then 1 else 1000 end),
+    nullif(g.value -> 'workload', 'null'), nullif(g.value -> 'budget', 'null'), (g.value ->> 'timeoutMS')::bigint,
+    g.value ->> 'traceId', g.value ->> 'tenantId', g.value ->> 'appVersion', g.value ->> 'ocMode', g.value ->> 'sbxMode'
+  from given as g left join recipe as c on c.name = g.name and case when g.version is null then c.status = 'active' else c.version = g.version end;
+$$;
+comment on function app.start_requests(jsonb) is 'Start arguments with their defaults, and the recipe version each would take.';
+
+create or replace function app.start_faults(runs jsonb, prefix text)
+returns table (path text, message text, code text)
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  with run as (
+    select r.*, case when prefix = '' then '' else format('%s[%s].', prefix, r.ord - 1) end as at from app.start_requests(runs) as r
+  )
+  select run.at || 'recipeName', 'is required: no default recipe is set', 'schema_violation' from run where run.recipe_name is null
+  union all
+  select run.at || 'queuePartitionKey', format('is required on the partitioned queue %s and must not be blank', q.queue_name), 'queue_policy_violation'
+  from run join app.queues as q using (queue_name) where q.partitioned and run.partition_key = ''
+  union all
+  select run.at || 'workload.' || w.key, format('is %s, over the budget of %s', w.value, run.budget -> w.key), 'budget_violation'
+  from run cross join lateral jsonb_each(run.workload) as w
+  where (w.value #>> '{}')::numeric > (run.budget ->> w.key)::numeric
+  union all
+  select run.at || 'budget.steps', format('is %s, but the recipe has %s steps', run.budget -> 'steps', s.n), 'budget_violation'
+  from run cross join lateral (select count(*) as n from app.recipe_steps as c where c.recipe_id = run.recipe_id) as s
+  where s.n > (run.budget ->> 'steps')::numeric;
+$$;
+comment on function app.start_faults(jsonb, text) is 'What policy has against a start: partition law, budget.';
+
+create or replace function app.check_start(runs jsonb, prefix text)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  faults jsonb;
+  missing text;
+begin
+  perform app.refuse('start_run', (
+    select coalesce(jsonb_agg(jsonb_build_object('path', concat_ws('.', part.at, f.path), 'message', f.message) order by part.at, f.path), '[]')
+    from jsonb_array_elements(runs) with ordinality as r
+      cross join lateral (values ('workload', r.value -> 'workload'), ('budget', r.value -> 'budget')) as v (name, value)
+      cross join lateral (select case when prefix = '' then v.name else format('%s[%s].%s', prefix, r.ordinality - 1, v.name) end) as part (at)
+      cross join lateral app.faults('workload', jsonb_build_array(v.value)) as f
+    where jsonb_typeof(v.value) = 'object'));
+
+  select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(runs, prefix) as f;
+  if faults is not null then
+    perform app.fail('PT400', faults #>> '{0,code}', format('start_run: %s %s', faults #>> '{0,path}', faults #>> '{0,message}'),
+      (select jsonb_agg(f - 'code') from jsonb_array_elements(faults) as f), 'fix the fields named in details; nothing was written');
+  end if;
+
+  select r.value ->> 'intentId' into missing from jsonb_array_elements(runs) as r
+  where not exists (select from app.intents as i where i.intent_id = r.value ->> 'intentId') limit 1;
+  if found then
+    perform app.fail('PT404', 'intent_not_found', format('no intent %s', missing), null, 'create it first: select app.create_intent(…)');
+  end if;
+  select format('%s%s', r.recipe_name, ' version ' || r.recipe_version) into missing from app.start_requests(runs) as r
+  where r.recipe_id is null
+    and not exists (select from app.recipes as c where c.name = r.recipe_name and (r.recipe_version is null or c.version = r.recipe_version)) limit 1;
+  if found then
+    perform app.fail('PT404', 'recipe_not_found', format('no recipe %s', missing), null, 'put and activate it: app.put_recipe, app.activate_recipe');
+  end if;
+end
+$$;
+comment on function app.check_start(jsonb, text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
+
+create or replace function app.check_drift(runs jsonb, started text[])
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  found_drift record;
+begin
+  select q.run_id, array_to_json(array_remove(array[
+      app.drift('recipeName', c.name, q.recipe_name),
+      app.drift('recipeVersion', c.version, coalesce(q.recipe_version, c.version)),
+      app.drift('queuePartitionKey', nullif(r.partition_key, ''), nullif(q.partition_key, '')),
+      app.drift('lane', r.lane, q.lane),
+      app.drift('priority', r.priority, q.priority),
+      app.drift('workload', r.workload, q.workload),
+      app.drift('budget', r.budget, q.budget),
+      app.drift('timeoutMS', r.timeout_ms, q.timeout_ms),
+      app.drift('tenantId', r.tenant_id, q.tenant_id),
+      app.drift('traceId', r.trace_id, coalesce(q.trace_id, r.trace_id)),
+      app.drift('appVersion', r.app_version, coalesce(q.app_version, r.app_version)),
+      app.drift('ocMode', r.oc_mode, coalesce(q.oc_mode, r.oc_mode)),
+      app.drift('sbxMode', r.sbx_mode, coalesce(q.sbx_mode, r.sbx_mode))], null))::jsonb as drift
+  into found_drift
+  from app.start_requests(runs) as q join app.runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id
+  order by 2 = '[]', q.ord limit 1;
+  if found_drift.drift <> '[]' then
+    perform app.fail('PT409', 'drift', format('run %s exists with other arguments: %s', found_drift.run_id,
+        (select string_agg(d.value ->> 'field', ', ') from jsonb_array_elements(found_drift.drift) as d)),
+      jsonb_build_object('drift', found_drift.drift), 'repeat the start with the stored arguments, or make another intent');
+  end if;
+
+  select q.run_id, q.recipe_name, q.recipe_status into found_drift from app.start_requests(runs) as q
+  where not exists (select from app.runs as r where r.run_id = q.run_id) limit 1;
+  if found then
+    perform app.fail('PT409', 'recipe_not_active', format('recipe %s is not active', found_drift.recipe_name),
+      jsonb_build_object('status', coalesce(found_drift.recipe_status, 'draft')), format('select app.activate_recipe(%L)', found_drift.recipe_name));
+  end if;
+end
+$$;
+comment on function app.check_drift(jsonb, text[]) is 'Raises PT409 when a run exists with other arguments, or could not start because its recipe version is not active.';
+
+create or replace function app.begin_runs(runs jsonb, prefix text)
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  t timestamptz := app.now();
+  started text[];
+begin
+  perform app.check_start(runs, prefix);
+  with new as (
+    insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, app_version, trace_id, tenant_id,
+      oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at)
+    select distinct on (q.run_id) q.run_id, q.run_id, q.recipe_id, q.queue_name, q.partition_key, q.lane, q.priority,
+      coalesce(q.app_version, app.setting('app_version')), coalesce(q.trace_id, replace(gen_random_uuid()::text, '-', '')), q.tenant_id,
+      coalesce(q.oc_mode, app.setting('oc_mode')), coalesce(q.sbx_mode, app.setting('sbx_mode')), q.workload, q.budget, q.timeout_ms, t, t
+    from app.start_requests(runs) as q
+    where q.recipe_status = 'active'
+    order by q.run_id, q.ord
+    on conflict do nothing
+    returning run_id
+  )
+  select array_agg(new.run_id) into started from new;
+
+  if coalesce(cardinality(started), 0) < jsonb_array_length(runs) then
+    perform app.check_drift(runs, started);
+  end if;
+  if started is not null then
+    insert into app.timers (kind, run_id, fire_at, created_at)
+    select 'run_timeout', r.run_id, t + r.timeout_ms * interval '1 ms', t from app.runs as r
+    where r.run_id = any (started) and r.timeout_ms is not null;
+    perform app.enter_first_step(started, t);
+  end if;
+  return (
+    select jsonb_agg(h.header || jsonb_build_object('isReplay',
+        not coalesce(h.run_id = any (started), false) or exists (
+          select from jsonb_array_elements(runs) with ordinality as e where e.value ->> 'intentId' = h.run_id and e.ordinality < r.ordinality))
+      order by r.ordinality)
+    from jsonb_array_elements(runs) with ordinality as r
+      join app.run_headers(array(select distinct e.value ->> 'intentId' from jsonb_array_elements(runs) as e)) as h on h.run_id = r.value ->> 'intentId');
+end
+$$;
+comment on function app.begin_runs(jsonb, text) is 'Starts or replays runs. runs: an array of {intentId, options…} whose shapes were checked.';
+
+create or replace function app.start_run(intent_id text, options jsonb default '{}')
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.refuse('start_run', (
+    select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path), '[]')
+    from (
+      select f.path, f.message from app.faults('start_run', jsonb_build_array(coalesce(start_run.options, 'null'))) as f
+      union all select 'intentId', 'is required' where start_run.intent_id is null
+      union all select 'intentId', 'must match ^ih_[0-9a-f]{64}$' where start_run.intent_id !~ '^ih_[0-9a-f]{64}$'
+      union all select k.key, 'is unknown: the intent is the first argument'
+        from jsonb_object_keys(case jsonb_typeof(start_run.options) when 'object' then start_run.options else '{}' end) as k (key)
+        where k.key in ('intentId', 'intent')) as f));
+  return app.begin_runs(jsonb_build_array(start_run.options || jsonb_build_object('intentId', start_run.intent_id)), '') -> 0;
+end
+$$;
+comment on function app.start_run(text, jsonb) is
+  'Starts a run of an intent, or replays the start. options: recipeName, recipeVersion, queuePartitionKey, lane, priority, workload, budget, timeoutMS, traceId, tenantId, appVersion, ocMode, sbxMode. Returns the run header and isReplay. PT400, PT404, PT409 drift.';
+
+create or replace function app.start_runs(runs jsonb)
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  named jsonb;
+begin
+  perform app.check_items('start_run', start_runs.runs, 'runs');
+  perform app.refuse('start_runs', (
+    select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
+    from (
+      select format('runs[%s].intentId', r.ordinality - 1) as path, 'is required, or intent, and not both' as message
+      from jsonb_array_elements(start_runs.runs) with ordinality as r
+      where (nullif(r.value -> 'intentId', 'null') is null) = (nullif(r.value -> 'intent', 'null') is null)
+      union all
+      select format('runs[%s].intent.%s', r.ordinality - 1, f.path), f.message
+      from jsonb_array_elements(start_runs.runs) with ordinality as r
+        cross join lateral app.faults('create_intent', jsonb_build_array(r.value -> 'intent')) as f
+      where jsonb_typeof(r.value -> 'intent') = 'object') as f));
+  with request as (
+    select r.ordinality, r.value, app.intent_body(r.value -> 'intent') as body
+    from jsonb_array_elements(start_runs.runs) with ordinality as r
+  ), known as materialized (
+    select q.ordinality, q.value - 'intent' || jsonb_build_object('intentId', coalesce(q.value ->> 'intentId', app.intent_id(q.body))) as value, q.body
+    from request as q
+  ), stored as (
+    insert into app.intents (intent_id, body)
+    select distinct on (1) k.value ->> 'intentId', k.body from known as k where k.body is not null order by 1
+    on conflict do nothing
+  )
+  select coalesce(jsonb_agg(k.value order by k.ordinality), '[]') into named from known as k;
+  return coalesce(app.begin_runs(named, 'runs'), '[]');
+end
+$$;
+comment on function app.start_runs(jsonb) is
+  'Starts many runs in one call, all or nothing: an array of {intentId or intent, and the options of start_run}. Returns the headers in order, each with isReplay.';

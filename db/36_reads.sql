@@ -1,0 +1,254 @@
+-- Reads: what a caller gets back. JSON in the field names of the contract; the views of chapter 80 are the same truth for psql.
+--
+--   app.get_run(run_id) · app.get_steps(run_id) · app.list_gates(run_id) · app.list_artifacts(run_id) · app.list_runs(filter)
+--   app.get_artifact(artifact_id) → row with the bytes
+--
+-- Reads never write. PT404 names what is missing.
+
+create or replace function app.epoch_ms(t timestamptz)
+returns bigint
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select floor(extract(epoch from t) * 1000)::bigint;
+$$;
+comment on function app.epoch_ms(timestamptz) is 'Milliseconds since 1970, as JSON carries times.';
+
+create or replace function app.is_stale(run app.runs)
+returns boolean
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select run.status in ('ENQUEUED', 'PENDING') and (
+    not exists (select from app.workers as w where w.app_version = run.app_version and app.is_alive(w))
+    or exists (
+      select from app.run_steps as s
+      where s.run_id = run.run_id and s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0
+        and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp()));
+$$;
+comment on function app.is_stale(app.runs) is 'True when a claimed step''s lease has expired, or no live worker of the run''s app version exists.';
+
+create or replace function app.next_action(run app.runs)
+returns text
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select case run.status
+    when 'ERROR' then 'REPAIR'
+    when 'CANCELLED' then 'RESUME'
+    when 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' then 'RESUME'
+    when 'WAITING_INPUT' then (
+      select case when bool_or(g.gate_key = 'approve-plan') then 'APPROVE_PLAN' else 'REPLY_GATE' end
+      from app.gates as g where g.run_id = run.run_id and g.status = 'OPEN') end;
+$$;
+comment on function app.next_action(app.runs) is 'APPROVE_PLAN, REPLY_GATE, REPAIR, RESUME or null: what a human can do.';
+
+create or replace function app.run_headers(run_ids text[])
+returns table (run_id text, header jsonb)
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select r.run_id, jsonb_build_object(
+    'workflowID', r.run_id, 'status', r.status, 'workflowName', c.name, 'recipe', jsonb_build_object('name', c.name, 'version', c.version),
+    'queueName', r.queue_name, 'queuePartitionKey', nullif(r.partition_key, ''), 'lane', r.lane, 'priority', r.priority,
+    'createdAt', app.epoch_ms(r.created_at), 'updatedAt', app.epoch_ms(greatest(r.updated_at, s.ended_at, s.started_at)),
+    'nextAction', app.next_action(r), 'lastStep', s.step_id, 'error', r.error, 'traceId', r.trace_id, 'traceUrl', null,
+    'appVersion', r.app_version, 'ocMode', r.oc_mode, 'sbxMode', r.sbx_mode, 'forkedFrom', r.forked_from, 'stale', app.is_stale(r))
+  from app.runs as r
+    join app.recipes as c on c.recipe_id = r.recipe_id
+    left join lateral (
+      select s.step_id, s.started_at, s.ended_at from app.run_steps as s
+      where s.run_id = r.run_id and s.task_key = '' and s.status <> 'ENQUEUED'
+      order by s.idx desc, s.attempt desc limit 1) as s on true
+  where r.run_id = any (run_ids);
+$$;
+comment on function app.run_headers(text[]) is 'Run headers as jsonb. Times are epoch ms; traceUrl is filled by whoever knows the trace viewer.';
+
+create or replace function app.check_run(run_id text)
+returns void
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.check_input('run', jsonb_build_object('run_id', check_run.run_id));
+  if not exists (select from app.runs as r where r.run_id = check_run.run_id) then
+    perform app.fail('PT404', 'run_not_found', format('no run %s', check_run.run_id), null, 'select app.list_runs()');
+  end if;
+end
+$$;
+comment on function app.check_run(text) is 'Raises PT400 without a run id, PT404 for an unknown one.';
+
+create or replace function app.get_run(run_id text)
+returns jsonb
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_run(get_run.run_id);
+  return (select h.header from app.run_headers(array[get_run.run_id]) as h);
+end
+$$;
+comment on function app.get_run(text) is 'The header of a run: status, nextAction, lastStep, error, stale and what it was started with. PT404.';
+
+create or replace function app.artifact_ref(artifact app.artifacts)
+returns jsonb
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select jsonb_build_object('artifactId', artifact.artifact_id, 'stepID', artifact.step_id, 'taskKey', nullif(artifact.task_key, ''),
+    'attempt', artifact.attempt, 'idx', artifact.idx, 'kind', artifact.kind, 'name', artifact.name,
+    'mediaType', artifact.media_type, 'size', artifact.size, 'sha256', artifact.sha256);
+$$;
+comment on function app.artifact_ref(app.artifacts) is 'An artifact without its bytes.';
+
+create or replace function app.get_steps(run_id text)
+returns jsonb
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_run(get_steps.run_id);
+  return (
+    select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('taskKey', nullif(s.task_key, ''))) || jsonb_build_object(
+        'stepID', s.step_id, 'idx', s.idx, 'status', s.status, 'attempt', s.attempt, 'startedAt', app.epoch_ms(s.started_at),
+        'endedAt', app.epoch_ms(s.ended_at), 'error', s.error, 'cachedFrom', s.cached_from, 'traceId', r.trace_id, 'spanId', s.span_id,
+        'artifactRefs', (
+          select coalesce(jsonb_agg(app.artifact_ref(a) order by a.idx), '[]') from app.artifacts as a
+          where a.run_id = s.run_id and a.step_idx = s.idx and a.task_key = s.task_key and a.attempt = s.attempt))
+      order by s.idx, s.task_idx nulls first), '[]')
+    from (
+      select distinct on (s.idx, s.task_key) s.* from app.run_steps as s
+      where s.run_id = get_steps.run_id order by s.idx, s.task_key, s.attempt desc) as s
+      join app.runs as r using (run_id));
+end
+$$;
+comment on function app.get_steps(text) is 'The steps of a run and their tasks, latest attempt of each, in order, with artifactRefs. PT404.';
+
+create or replace function app.list_artifacts(run_id text)
+returns jsonb
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_run(list_artifacts.run_id);
+  return (
+    select coalesce(jsonb_agg(app.artifact_ref(a) order by a.step_idx nulls last, a.artifact_id), '[]')
+    from app.artifacts as a where a.run_id = list_artifacts.run_id);
+end
+$$;
+comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order. PT404.';
+
+create or replace function app.get_artifact(artifact_id bigint)
+returns table (artifact_id bigint, run_id text, step_id text, step_idx integer, task_key text, attempt integer, idx integer, kind text, name text,
+  media_type text, size bigint, sha256 text, body bytea)
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_input('get_artifact', jsonb_build_object('artifact_id', get_artifact.artifact_id));
+  return query
+    select a.artifact_id, a.run_id, a.step_id, a.step_idx, a.task_key, a.attempt, a.idx, a.kind, a.name, a.media_type, a.size, a.sha256,
+      coalesce(b.body, convert_to(app.canonical_json(a.inline), 'UTF8'))
+    from app.artifacts as a left join app.artifact_blobs as b on a.inline is null and b.sha256 = a.sha256
+    where a.artifact_id = get_artifact.artifact_id;
+  if not found then
+    perform app.fail('PT404', 'artifact_not_found', format('no artifact %s', get_artifact.artifact_id), null, 'select app.list_artifacts(run_id)');
+  end if;
+end
+$$;
+comment on function app.get_artifact(bigint) is 'One artifact with its bytes; sha256 is theirs. PT404.';
+
+create or replace function app.list_gates(run_id text)
+returns jsonb
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_run(list_gates.run_id);
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('gateKey', g.gate_key, 'idx', g.idx, 'kind', g.kind, 'title', g.title, 'status', g.status,
+        'openedAt', app.epoch_ms(g.opened_at), 'expiresAt', app.epoch_ms(g.expires_at), 'answeredAt', app.epoch_ms(g.answered_at),
+        'payload', g.payload) order by g.idx, g.gate_key), '[]')
+    from app.gates as g where g.run_id = list_gates.run_id);
+end
+$$;
+comment on function app.list_gates(text) is 'The gates of a run that opened or were answered ahead of time. PT404.';
+
+create or replace function app.list_runs(filter jsonb default '{}')
+returns jsonb
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  n integer;
+  before timestamptz := 'infinity';
+  after_id text := '';
+  ids text[];
+  last_at timestamptz;
+begin
+  perform app.check_input('list_runs', list_runs.filter);
+  n := coalesce((list_runs.filter ->> 'limit')::integer, 50);
+  if list_runs.filter ->> 'cursor' is not null then
+    if list_runs.filter ->> 'cursor' !~ '^[0-9]{1,18}\..+$' then
+      perform app.refuse('list_runs', '[{"path": "cursor", "message": "is not a cursor that list_runs returned"}]');
+    end if;
+    before := timestamptz 'epoch' + split_part(list_runs.filter ->> 'cursor', '.', 1)::bigint * interval '1 microsecond';
+    after_id := substring(list_runs.filter ->> 'cursor' from position('.' in list_runs.filter ->> 'cursor') + 1);
+  end if;
+  -- one short index scan per status, merged: newest first whatever the filter, and as fast on a million runs
+  select array_agg(p.run_id order by p.created_at desc, p.run_id), min(p.created_at) into ids, last_at
+  from (
+    select p.run_id, p.created_at
+    from unnest(array['ENQUEUED', 'PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']) as st (status)
+      cross join lateral (
+        select r.run_id, r.created_at from app.runs as r
+        where r.status = st.status and r.created_at <= before and (r.created_at < before or r.run_id > after_id)
+          and (list_runs.filter ->> 'name' is null
+            or r.recipe_id in (select c.recipe_id from app.recipes as c where c.name = list_runs.filter ->> 'name'))
+        order by r.created_at desc, r.run_id limit n) as p
+    where list_runs.filter ->> 'status' is null or st.status = list_runs.filter ->> 'status'
+    order by p.created_at desc, p.run_id limit n) as p;
+  return jsonb_build_object(
+    'runs', (select coalesce(jsonb_agg(h.header order by o.ordinality), '[]')
+      from unnest(ids) with ordinality as o (run_id, ordinality) join app.run_headers(ids) as h using (run_id)),
+    'nextCursor', case when cardinality(ids) = n
+      then format('%s.%s', (extract(epoch from last_at) * 1000000)::bigint, ids[n]) end);
+end
+$$;
+comment on function app.list_runs(jsonb) is 'Run headers, newest first: {runs, nextCursor}. filter: status, name, limit (1-1000, default 50), cursor.';
