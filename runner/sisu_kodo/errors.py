@@ -1,4 +1,4 @@
-"""Database errors as Python exceptions. The SQLSTATE alone decides the class; message text is only passed on."""
+"""Database errors as Python exceptions: the SQLSTATE alone decides the class, texts are only passed on."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ def translated() -> Iterator[None]:
 
 
 def is_connection_error(error: BaseException, connection: psycopg.AsyncConnection[Any] | None = None) -> bool:
-    """True when the way to the database is the problem, so that the same call may succeed on a new connection."""
+    """True when the way to the database is the problem, so that the same call may succeed on a new
+    connection.
+    """
     if connection is not None and (connection.closed or connection.broken):
         return True
     if isinstance(error, OSError):

@@ -37,14 +37,18 @@ class Log:
         """`error` adds its traceback to the event."""
         self._write(logging.ERROR, action, facts, error)
 
-    def _write(self, level: int, action: str, facts: dict[str, Any], error: BaseException | None = None) -> None:
+    def _write(
+        self, level: int, action: str, facts: dict[str, Any], error: BaseException | None = None
+    ) -> None:
         if self._logger.isEnabledFor(level):
             info = (type(error), error, error.__traceback__) if error is not None else None
             self._logger.log(level, action, extra={"facts": facts}, exc_info=info)
 
 
 def setup(level: str = "INFO", stream: IO[str] | None = None, as_json: bool | None = None) -> None:
-    """Send the logs of `sisu_kodo` to `stream` (standard error); `as_json` None asks the stream whether it is a terminal."""
+    """Send the logs of `sisu_kodo` to `stream` (standard error); `as_json` None asks the stream whether it is
+    a terminal.
+    """
     out = stream or sys.stderr
     handler = logging.StreamHandler(out)
     handler.setFormatter(_Json() if (as_json if as_json is not None else not out.isatty()) else _Readable())

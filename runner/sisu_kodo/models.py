@@ -126,7 +126,7 @@ class Assignment(NamedTuple):
 
 
 class Directive(NamedTuple):
-    """One row of `app.heartbeat`: `lost` (another worker has the lane) or `cancel` (the run was cancelled)."""
+    """One row of `app.heartbeat`: `lost` (another worker has it) or `cancel` (the run was cancelled)."""
 
     directive: str
     run_id: str

@@ -14,7 +14,7 @@ _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 def _statements() -> dict[str, LiteralString]:
     text = files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)
-    return {name: cast(LiteralString, _body(sql)) for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
+    return {name: _body(cast(LiteralString, sql)) for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def query(name: str) -> LiteralString:
@@ -27,6 +27,6 @@ def names() -> list[str]:
     return list(_statements())
 
 
-def _body(sql: str) -> str:
-    lines = (line for line in sql.splitlines() if not line.startswith("--"))
+def _body(sql: LiteralString) -> LiteralString:
+    lines = [line for line in sql.splitlines() if not line.startswith("--")]
     return "\n".join(lines).strip().removesuffix(";")

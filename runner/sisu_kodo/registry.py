@@ -1,15 +1,17 @@
-"""Handlers by name. A handler is any function from StepContext to a JSON value or a StepResult, sync or async."""
+"""Handlers by name. A handler is any function from StepContext to a JSON value or a StepResult, sync or
+async.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 ENTRY_POINTS = "sisu_kodo.handlers"
@@ -76,8 +78,9 @@ def load(module: str) -> None:
 
     Raises ImportError, or whatever the module raises.
     """
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
     importlib.import_module(module)
 
 

@@ -1,0 +1,229 @@
+"""Lanes, slots and results of one runner: what it holds, how much more it may take, what it still has to
+report.
+
+All of it lives on one event loop, so there are no locks. A lane is a run's (or a fan-out task's) place in a
+queue; it keeps its slot from the claim to the answer of the commit that ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+from threading import Event
+from typing import Any
+
+from .models import JSON, Assignment
+
+LaneKey = tuple[str, int, int]
+"""Queue, message id, read count: the fencing token."""
+
+
+class Lane:
+    """One claimed lane with the attempt that it is at."""
+
+    __slots__ = ("attempt", "cancelled", "context", "doomed", "key", "running", "task")
+
+    def __init__(self, attempt: Assignment) -> None:
+        self.attempt = attempt
+        self.key: LaneKey = (attempt.queue_name, attempt.msg_id, attempt.read_ct)
+        self.context: dict[str, JSON] = attempt.context or {}
+        self.cancelled = Event()
+        self.running = False
+        self.doomed = False
+        self.task: asyncio.Task[None] | None = None
+
+    def advance(self, attempt: Assignment, output: JSON) -> None:
+        """Take the lane's next attempt. Its context is the one sent along, or the old one and the finished
+        output.
+        """
+        finished = self.attempt
+        if attempt.context is not None:
+            self.context = attempt.context
+        elif not finished.task_key and finished.step_id != attempt.step_id:
+            outputs = self.context.get("outputs") or {}
+            self.context = {**self.context, "outputs": {**outputs, finished.step_id: output}}
+        self.attempt = attempt
+        if self.cancelled.is_set():
+            self.cancelled = Event()
+
+    def lease(self) -> dict[str, JSON]:
+        """The lease as `app.heartbeat` and `app.release` take it."""
+        a = self.attempt
+        return {
+            "queue": a.queue_name,
+            "msgId": a.msg_id,
+            "readCt": a.read_ct,
+            "runId": a.run_id,
+            "idx": a.idx,
+            "taskKey": a.task_key,
+        }
+
+
+class Result:
+    """What one attempt reports: its JSON text, and the output for the lane's next step."""
+
+    __slots__ = ("lane", "output", "replaced", "text")
+
+    def __init__(self, lane: Lane, text: str, output: JSON = None) -> None:
+        self.lane = lane
+        self.text = text
+        self.output = output
+        self.replaced = False
+
+
+class Call:
+    """One planned call of `app.work`."""
+
+    __slots__ = ("poll", "results", "wakes", "want")
+
+    def __init__(
+        self, results: list[Result], want: dict[str, int], poll: bool, wakes: dict[str, int]
+    ) -> None:
+        self.results = results
+        self.want = want
+        self.poll = poll
+        self.wakes = wakes
+
+
+class Desk:
+    """The state that the pumps of a runner share.
+
+    `limits` are slots per queue. `share` is how many results and how many lanes per queue one call may carry,
+    so that the pumps split a full house between them instead of one doing it all.
+    """
+
+    def __init__(self, limits: Mapping[str, int], pumps: int, most: int = 200) -> None:
+        self.limits = dict(limits)
+        self.lanes: dict[LaneKey, Lane] = {}
+        self.results: deque[Result] = deque()
+        self.busy = dict.fromkeys(limits, 0)
+        self.asked = dict.fromkeys(limits, 0)
+        self.ready = dict.fromkeys(limits, True)
+        self.wakes = dict.fromkeys(limits, 0)
+        self.poll_due = True
+        self.claiming = True
+        self.keeping = True
+        self.in_flight = 0
+        self.stir = asyncio.Event()
+        self.share = max(1, min(most, -(-sum(limits.values()) // pumps)))
+        self._shares = {queue: max(1, min(most, -(-limit // pumps))) for queue, limit in limits.items()}
+
+    # -- what happened ---------------------------------------------------------------------------------------
+
+    def post(self, result: Result) -> None:
+        """A handler ended; its result waits for the next call."""
+        self.results.append(result)
+        self.stir.set()
+
+    def wake(self, queues: Iterable[str] | None = None) -> None:
+        """Work may be ready in these queues (None: in any)."""
+        for queue in self.limits if queues is None else queues:
+            if queue in self.ready:
+                self.ready[queue] = True
+                self.wakes[queue] += 1
+        self.stir.set()
+
+    def tick(self) -> None:
+        """The poll interval has passed."""
+        self.poll_due = True
+        self.stir.set()
+
+    def drain(self) -> None:
+        """Claim nothing new and run no further step."""
+        self.claiming = self.keeping = False
+        self.stir.set()
+
+    # -- what to do ------------------------------------------------------------------------------------------
+
+    def due(self) -> bool:
+        """Whether a call of `app.work` has something to say or to ask."""
+        if self.results:
+            return True
+        if not self.claiming:
+            return False
+        return self.poll_due or any(ready and self.free(queue) > 0 for queue, ready in self.ready.items())
+
+    def free(self, queue: str) -> int:
+        return self.limits[queue] - self.busy[queue] - self.asked[queue]
+
+    def over(self) -> bool:
+        """Whether nothing is held, nothing is to be reported and nothing will be claimed."""
+        return not self.claiming and not self.results and not self.in_flight and not any(self.busy.values())
+
+    def plan(self) -> Call:
+        """Take what is ready and reserve what may be claimed. Every plan ends in `settle` or `undo`."""
+        results = [self.results.popleft() for _ in range(min(len(self.results), self.share))]
+        want: dict[str, int] = {}
+        poll = False
+        if self.claiming:
+            poll, self.poll_due = self.poll_due, False
+            for queue in self.limits:
+                count = min(self.free(queue), self._shares[queue])
+                if count > 0:
+                    want[queue] = count
+                    self.asked[queue] += count
+        self.in_flight += 1
+        return Call(results, want, poll, dict(self.wakes))
+
+    def undo(self, call: Call) -> None:
+        """The call failed as a whole: its results wait at the front again."""
+        self.results.extendleft(reversed(call.results))
+        self._returned(call)
+        self.poll_due = self.poll_due or call.poll
+        self.stir.set()
+
+    # -- what the database answered --------------------------------------------------------------------------
+
+    def settle(self, call: Call, rows: Iterable[Assignment]) -> tuple[list[Lane], list[Lane]]:
+        """Apply an answer. Returns the lanes to run now and those that were refused."""
+        start: list[Lane] = []
+        refused: list[Lane] = []
+        sent = {result.lane.key: result for result in call.results}
+        got = dict.fromkeys(call.want, 0)
+        for row in rows:
+            key = (row.queue_name, row.msg_id, row.read_ct)
+            if row.outcome == "assigned":
+                lane = Lane(row)
+                self.lanes[key] = lane
+                self.busy[row.queue_name] += 1
+                got[row.queue_name] = got.get(row.queue_name, 0) + 1
+                start.append(lane)
+            elif (result := sent.pop(key, None)) is not None:
+                if row.outcome == "continued":
+                    result.lane.advance(row, result.output)
+                    start.append(result.lane)
+                else:
+                    self.drop(result.lane)
+                    refused.append(result.lane)
+        for result in sent.values():
+            self.drop(result.lane)
+        self._returned(call)
+        for queue, wanted in call.want.items():
+            self.ready[queue] = got[queue] >= wanted or self.wakes[queue] != call.wakes[queue]
+        self.stir.set()
+        return start, refused
+
+    def drop(self, lane: Lane) -> None:
+        """The lane is no longer ours: its slot is free."""
+        if self.lanes.pop(lane.key, None) is not None:
+            self.busy[lane.attempt.queue_name] -= 1
+            self.stir.set()
+
+    def linger(self, queue: str, count: int) -> None:
+        """A timed-out thread keeps a slot of its own until it ends (`count` 1, then -1)."""
+        self.busy[queue] += count
+        self.stir.set()
+
+    def held(self) -> list[Lane]:
+        return list(self.lanes.values())
+
+    def _returned(self, call: Call) -> None:
+        self.in_flight -= 1
+        for queue, count in call.want.items():
+            self.asked[queue] -= count
+
+
+def want_json(call: Call, app_version: str) -> dict[str, Any]:
+    """The `want` argument of `app.work`."""
+    return {"queues": call.want, "appVersion": app_version, "recover": call.poll}
