@@ -71,6 +71,9 @@ select app.activate_recipe(name => %(name)s, version => %(version)s);
 -- name: put_setting
 select app.put_setting(key => %(key)s, value => %(value)s::jsonb);
 
+-- name: setting
+select app.setting(key => %(key)s);
+
 -- == oracles ==
 
 -- name: timeline

@@ -1,0 +1,270 @@
+"""How runs look: tables in a terminal, plain lines where there is none, JSON on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {
+    "SUCCESS": "green",
+    "ERROR": "red",
+    "PENDING": "cyan",
+    "WAITING_INPUT": "yellow",
+    "CANCELLED": "magenta",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "red",
+}
+_PLAIN_WIDTH = 160
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for a sha256 when it is none."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, width=_PLAIN_WIDTH, soft_wrap=True)
+
+
+def say_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def started(header: dict[str, Any], as_json: bool) -> None:
+    """What `sisu start` answers."""
+    if as_json:
+        say_json(header)
+        return
+    out = console()
+    recipe = header["recipe"]
+    if header["isReplay"]:
+        out.print(f"[bold]{header['workflowID']}[/]  replay: this run exists already")
+    else:
+        out.print(f"[bold]{header['workflowID']}[/]  started")
+    out.print(Text.assemble(f"{recipe['name']} v{recipe['version']}  ", status(header["status"])))
+
+
+def approved(answer: dict[str, Any], refused: bool, as_json: bool) -> None:
+    """What `sisu approve` answers."""
+    if as_json:
+        say_json(answer)
+        return
+    word = "rejected" if refused else "approved"
+    console().print(f"{answer['workflowID']}  plan {word}{' (replay)' if answer.get('isReplay') else ''}")
+
+
+def run(details: dict[str, Any], as_json: bool) -> None:
+    """A run as a whole: `{run, steps, gates, artifacts}`."""
+    if as_json:
+        say_json(details)
+        return
+    out = console()
+    out.print(header_lines(details["run"]))
+    if details["steps"]:
+        out.print(steps_table(details["steps"]))
+    if details["artifacts"]:
+        out.print(artifacts_table(details["artifacts"]))
+
+
+def runs(page: dict[str, Any], as_json: bool) -> None:
+    """A page of `app.list_runs`."""
+    if as_json:
+        say_json(page)
+        return
+    if not page["runs"]:
+        console().print("no runs")
+        return
+    table = _table("created", "run", "recipe", "status", "next", ratio={"run": "fold"})
+    for each in page["runs"]:
+        recipe = f"{each['recipe']['name']} v{each['recipe']['version']}"
+        table.add_row(
+            clock(each["createdAt"]),
+            each["workflowID"],
+            recipe,
+            status(each["status"]),
+            each["nextAction"] or "",
+        )
+    console().print(table)
+    if page.get("nextCursor"):
+        console().print(f"more: sisu list --cursor {page['nextCursor']}", style="dim")
+
+
+def header_lines(header: dict[str, Any]) -> RenderableType:
+    """Two lines on a run, and a third for its error."""
+    recipe = header["recipe"]
+    first = Text.assemble((header["workflowID"], "bold"))
+    second = Text.assemble(f"{recipe['name']} v{recipe['version']}  ", status(header["status"]))
+    if header.get("nextAction"):
+        second.append(f"  next: {header['nextAction']}", style="bold")
+    if header.get("stale"):
+        second.append("  stale: no worker is at it", style="yellow")
+    lines = [first, second]
+    if header.get("error"):
+        lines.append(Text(error_text(header["error"]), style="red"))
+    return Group(*lines)
+
+
+def steps_table(steps: Iterable[dict[str, Any]]) -> Table:
+    """Steps and tasks with attempt, status and duration."""
+    table = _table("step", "attempt", "status", "started", "took", right=("attempt", "took"))
+    for step in steps:
+        table.add_row(
+            step_name(step),
+            str(step["attempt"]),
+            status(step["status"]),
+            clock(step["startedAt"]),
+            took(step),
+        )
+        if step.get("error"):
+            table.add_row(Text(f"  {error_text(step['error'])}", style="red"))
+    return table
+
+
+def artifacts_table(artifacts: Iterable[dict[str, Any]]) -> Table:
+    """Artifacts with the whole sha256."""
+    table = _table(
+        "id", "step", "kind", "name", "bytes", "sha256", right=("id", "bytes"), ratio={"sha256": "fold"}
+    )
+    for each in artifacts:
+        table.add_row(
+            str(each["artifactId"]),
+            each["stepID"],
+            each["kind"],
+            each["name"],
+            str(each["size"]),
+            each["sha256"],
+        )
+    return table
+
+
+def step_name(step: dict[str, Any]) -> str:
+    """`ExecuteST`, or `ExecuteST task 1f0c2b7e` for a fan-out task."""
+    key = step.get("taskKey")
+    return f"  task {key[:8]}" if key else str(step["stepID"])
+
+
+def status(word: str) -> Text:
+    return Text(word, style=STYLES.get(word, "dim"))
+
+
+def error_text(error: Any) -> str:
+    """Code and first line of an error column."""
+    if not isinstance(error, dict):
+        return str(error)
+    message = str(error.get("message") or "").strip().partition("\n")[0]
+    return f"{error.get('code')}: {message}" if message else str(error.get("code"))
+
+
+def clock(epoch_ms: int | None) -> str:
+    """Local wall clock of a time in epoch milliseconds; empty for none."""
+    return (
+        datetime.fromtimestamp(epoch_ms / 1000).strftime("%H:%M:%S.%f")[:-3] if epoch_ms is not None else ""
+    )
+
+
+def took(step: dict[str, Any]) -> str:
+    """Duration between startedAt and endedAt."""
+    if step.get("startedAt") is None or step.get("endedAt") is None:
+        return ""
+    return duration(step["endedAt"] - step["startedAt"])
+
+
+def duration(milliseconds: float) -> str:
+    """`12 ms`, `1.25 s`, `2 min 05 s`"""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    return f"{seconds:.2f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+
+
+class View:
+    """Progress of a run: a table redrawn in place, or a line for each change."""
+
+    def __init__(self, screen: Live | None, out: Console | None) -> None:
+        self._screen = screen
+        self._out = out
+        self._seen: set[tuple[str, int, str]] = set()
+
+    def update(self, header: dict[str, Any], steps: list[dict[str, Any]]) -> None:
+        """Show the state of now."""
+        if self._screen is not None:
+            self._screen.update(_progress(header, steps))
+        elif self._out is not None:
+            self._lines(self._out, header, steps)
+
+    def _lines(self, out: Console, header: dict[str, Any], steps: list[dict[str, Any]]) -> None:
+        for step in steps:
+            if step["status"] != "ENQUEUED":
+                word = Text.assemble(f"{step_name(step).strip():<16} ", status(step["status"]))
+                again = f"  attempt {step['attempt']}" if step["attempt"] > 1 else ""
+                self._line(
+                    out,
+                    step_name(step),
+                    step["attempt"],
+                    step["status"],
+                    word.append(f"{again}  {took(step)}"),
+                )
+        word = Text.assemble(f"{'run':<16} ", status(header["status"]))
+        if header["nextAction"]:
+            word.append(f"  next: {header['nextAction']}")
+        self._line(out, "run", 0, header["status"], word)
+
+    def _line(self, out: Console, name: str, attempt: int, word: str, line: Text) -> None:
+        if (name, attempt, word) not in self._seen:
+            self._seen.add((name, attempt, word))
+            out.print(Text(f"{datetime.now():%H:%M:%S}  ", style="dim") + line)
+
+
+@contextmanager
+def live(as_json: bool = False) -> Iterator[View]:
+    """A view for the length of the block; silent for JSON."""
+    if as_json:
+        yield View(None, None)
+        return
+    out = console()
+    if not out.is_terminal:
+        yield View(None, out)
+        return
+    with Live(console=out, refresh_per_second=10, transient=True) as screen:
+        yield View(screen, None)
+
+
+def _progress(header: dict[str, Any], steps: list[dict[str, Any]]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    for step in steps:
+        running = step["status"] == "PENDING"
+        mark: RenderableType = Spinner("dots", style="cyan") if running else _mark(step["status"])
+        again = f"attempt {step['attempt']}" if step["attempt"] > 1 else ""
+        grid.add_row(mark, step_name(step), status(step["status"]), took(step), again)
+    foot = Text.assemble("run ", status(header["status"]))
+    if header["nextAction"]:
+        foot.append(f"  next: {header['nextAction']}", style="bold")
+    return Group(grid, foot)
+
+
+def _mark(word: str) -> Text:
+    marks = {"SUCCESS": "✓", "ERROR": "✗", "CANCELLED": "–", "ENQUEUED": "·"}
+    return Text(marks.get(word, "·"), style=STYLES.get(word, "dim"))
+
+
+def _table(*columns: str, right: tuple[str, ...] = (), ratio: dict[str, Any] | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1))
+    for column in columns:
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow=(ratio or {}).get(column, "ellipsis"),
+            no_wrap=column not in (ratio or {}),
+            min_width=32 if column == "sha256" else None,
+        )
+    return table

@@ -1,0 +1,128 @@
+"""The callers' verbs from Python: one method, one function of the schema, errors translated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from . import database
+from .errors import translated
+from .models import JSON
+from .queries import query
+
+TERMINAL = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+"""Statuses that a run does not leave by itself."""
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """An artifact with its bytes; `sha256` is theirs."""
+
+    artifact_id: int
+    run_id: str
+    step_id: str
+    kind: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    body: bytes
+
+
+class Client:
+    """Calls on one autocommit connection. Every method raises SisuError."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self._connection = connection
+
+    def create_intent(self, intent: Mapping[str, JSON]) -> dict[str, Any]:
+        """`{intentId, isReplay}`"""
+        return self._object("create_intent", intent=json.dumps(intent))
+
+    def start_run(self, intent_id: str, **options: JSON) -> dict[str, Any]:
+        """Run header and `isReplay`; options that are None are left out."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return self._object("start_run", intent_id=intent_id, options=json.dumps(given))
+
+    def start_runs(self, runs: Sequence[Mapping[str, JSON]]) -> list[dict[str, Any]]:
+        """Many at once, all or nothing; the answers in the same order."""
+        return self._list("start_runs", runs=json.dumps(runs))
+
+    def approve_plan(
+        self,
+        run_id: str,
+        approved_by: str,
+        notes: str | None = None,
+        decision: str = "yes",
+        dedupe_key: str | None = None,
+    ) -> dict[str, Any]:
+        """`{accepted, workflowID, approvedAt, isReplay}`"""
+        return self._object(
+            "approve_plan",
+            run_id=run_id,
+            approved_by=approved_by,
+            notes=notes,
+            decision=decision,
+            dedupe_key=dedupe_key,
+        )
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The run header."""
+        return self._object("get_run", run_id=run_id)
+
+    def steps(self, run_id: str) -> list[dict[str, Any]]:
+        """Steps and tasks, latest attempt of each, in order."""
+        return self._list("get_steps", run_id=run_id)
+
+    def gates(self, run_id: str) -> list[dict[str, Any]]:
+        return self._list("list_gates", run_id=run_id)
+
+    def artifacts(self, run_id: str) -> list[dict[str, Any]]:
+        """Artifacts without their bytes."""
+        return self._list("list_artifacts", run_id=run_id)
+
+    def artifact(self, artifact_id: int) -> StoredArtifact:
+        with translated(), self._connection.cursor() as cursor:
+            row = cursor.execute(query("get_artifact"), {"artifact_id": artifact_id}).fetchone()
+        assert row is not None, "app.get_artifact answers with a row or an error"
+        return StoredArtifact(*row)
+
+    def runs(self, **wanted: JSON) -> dict[str, Any]:
+        """`{runs, nextCursor}`; filters: status, name, limit, cursor."""
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return self._object("list_runs", filter=json.dumps(given))
+
+    def timeline(self, run_id: str) -> list[dict[str, Any]]:
+        return self._rows("timeline", run_id=run_id)
+
+    def broken_laws(self) -> list[dict[str, Any]]:
+        """The rows of `app.v_invariants`: empty is healthy."""
+        return self._rows("invariants")
+
+    def _object(self, name: str, **arguments: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._value(name, arguments))
+
+    def _list(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], self._value(name, arguments))
+
+    def _value(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        with translated():
+            row = self._connection.execute(query(name), arguments).fetchone()
+        return row[0] if row else None
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
+        with translated(), self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query(name), arguments).fetchall()
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[Client]:
+    """A client on a connection of its own, closed after the block. Raises DatabaseError, SisuError."""
+    with closing(database.connect(dsn)) as connection:
+        yield Client(connection)
