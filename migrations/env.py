@@ -1,6 +1,6 @@
-"""What alembic runs: everything in one transaction under one lock: pgmq, the revisions, and at head the code and queues.
+"""What alembic runs, all in one transaction under one lock: pgmq, the revisions, and at head code and queues.
 
-`sisu db migrate` passes an open connection in `attributes["connection"]`; the alembic program gets one from the settings.
+`sisu db migrate` passes an open connection in `attributes["connection"]`; the alembic program opens its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOCK = "select pg_advisory_xact_lock(hashtextextended('sisu_kodo.migrate', 0))"
 
 
 def run(raw: Any, queue_partition: bool | None) -> None:
-    """Migrate over `raw`, a psycopg connection without autocommit; commits at the end, or nothing happened."""
+    """Migrate over `raw`, a psycopg connection without autocommit; commits at the end or does nothing."""
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=sa.pool.StaticPool)
     with engine.connect() as connection, connection.begin():
         raw.execute("set local lock_timeout = '60s'")

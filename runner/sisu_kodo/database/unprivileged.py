@@ -1,6 +1,6 @@
 """Postgres refuses root: as root its programs run through an exec stub under an existing unprivileged user.
 
-No user is made and no mode of a folder that is not ours is changed. As an ordinary user everything here does nothing.
+No user is made and no folder that is not ours changes its mode. As an ordinary user all this does nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Account:
 
     @classmethod
     def current(cls, owner_of: Path | None = None) -> Account:
-        """Ourselves, or as root an unprivileged user: the owner of `owner_of` if that exists and is not root."""
+        """Ourselves, or as root an unprivileged user: the owner of `owner_of` where that is not root."""
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), switch=False)
         if owner_of is not None and owner_of.exists() and (found := owner_of.stat()).st_uid != 0:
@@ -71,9 +71,8 @@ class Account:
         if not self.switch:
             return
         os.chown(path, self.uid, self.gid, follow_symlinks=False)
-        for folder, folders, files in os.walk(path):
-            for name in (*folders, *files):
-                os.chown(os.path.join(folder, name), self.uid, self.gid, follow_symlinks=False)  # noqa: PTH118
+        for inside in path.rglob("*"):
+            os.chown(inside, self.uid, self.gid, follow_symlinks=False)
 
     def can_enter(self, path: Path) -> bool:
         """Whether this account may traverse every existing folder from the root down to `path`."""
