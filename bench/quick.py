@@ -1,0 +1,269 @@
+"""`make bench-quick`: the engine's throughput beside the ceiling of the same server, and its idle latency.
+
+Throughput: RUNS runs of four no-op steps wait in the queue, then one `sisu runner` process executes them; the
+time is that between the first claim and the last commit, by the database's clock. The ceiling is
+`ceiling_call` of quick.sql from two connections. Latency: one run at a time on an idle runner, from start to
+SUCCESS, by the database's clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import click
+from psycopg import Connection, sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.table import Table
+from sisu_kodo import database
+from sisu_kodo.cli.processes import start_runner, stop_runner
+from sisu_kodo.client import TERMINAL, Client, connected
+from sisu_kodo.config import Config, load_config
+from sisu_kodo.queries import parse
+
+STEPS = 4
+BATCH = 50
+_HERE = Path(__file__).parent
+_SQL: dict[str, LiteralString] = parse((_HERE / "quick.sql").read_text(encoding="utf-8"))
+_RECIPE = {
+    "name": "bench-noop",
+    "steps": [{"stepId": f"Step{n}", "handler": "bench/noop"} for n in range(STEPS)],
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one benchmark; times in milliseconds, rates per second."""
+
+    server: str
+    python: str
+    cores: int
+    fsync: str
+    synchronous_commit: str
+    runs: int
+    steps: int
+    start_runs_per_second: float
+    seconds: float
+    runs_per_second: float
+    steps_per_second: float
+    ceiling_steps_per_second: float
+    ratio: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    latency_runs: int
+    broken_laws: int
+
+
+@click.command()
+@click.option("--runs", type=click.IntRange(1), default=5000, show_default=True)
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=100, show_default=True, help="Slots of the runner."
+)
+@click.option(
+    "--pumps", type=click.IntRange(1, 16), default=2, show_default=True, help="Connections of the runner."
+)
+@click.option("--latency-runs", type=click.IntRange(0), default=200, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(runs: int, concurrency: int, pumps: int, latency_runs: int, as_json: bool) -> None:
+    """Measure throughput, its share of the server's ceiling, and idle latency."""
+    report = measure(load_config(), runs, concurrency, pumps, latency_runs)
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2))
+    else:
+        show(report)
+
+
+def measure(config: Config, runs: int, concurrency: int, pumps: int, latency_runs: int) -> Report:
+    """Run all three measurements in a database made for them and dropped afterwards."""
+    with (
+        scratch_database(database.ensure_up(config)) as dsn,
+        connected(dsn) as client,
+        closing(database.connect(dsn, row_factory=dict_row)) as conn,
+    ):
+        facts = one(conn, "server")
+        seconds_to_start = start_all(client, runs)
+        execute_all(dsn, concurrency, pumps)
+        span = one(conn, "span")
+        if span["done"] != runs:
+            raise click.ClickException(f"only {span['done']} of {runs} runs ended in SUCCESS")
+        ceiling = max(measure_ceiling(dsn, runs) for _ in range(3))
+        times = idle_latency(dsn, client, conn, latency_runs)
+        broken = one(conn, "laws")["count"]
+    rate = span["steps"] / span["seconds"]
+    return Report(
+        server=facts["version"],
+        python=platform.python_version(),
+        cores=os.cpu_count() or 0,
+        fsync=facts["fsync"],
+        synchronous_commit=facts["synchronous_commit"],
+        runs=runs,
+        steps=span["steps"],
+        start_runs_per_second=round(runs / seconds_to_start, 1),
+        seconds=round(span["seconds"], 3),
+        runs_per_second=round(runs / span["seconds"], 1),
+        steps_per_second=round(rate, 1),
+        ceiling_steps_per_second=round(ceiling, 1),
+        ratio=round(rate / ceiling, 3),
+        latency_p50_ms=percentile(times, 0.50),
+        latency_p95_ms=percentile(times, 0.95),
+        latency_runs=len(times),
+        broken_laws=broken,
+    )
+
+
+@contextmanager
+def scratch_database(server: str) -> Iterator[str]:
+    """A migrated database of its own on `server`; dropped at the end."""
+    name = f"sisu_bench_{os.getpid()}"
+    with closing(database.connect(server)) as conn:
+        conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    dsn = make_conninfo(server, dbname=name)
+    try:
+        database.migrate(dsn)
+        yield dsn
+    finally:
+        with closing(database.connect(server)) as conn:
+            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def start_all(client: Client, runs: int) -> float:
+    """Put the recipe, start `runs` runs in bulk. Returns the seconds that the starts took."""
+    client.put_recipe(_RECIPE)
+    began = time.perf_counter()
+    for first in range(0, runs, 1000):
+        client.start_runs([start(f"throughput {n}") for n in range(first, min(runs, first + 1000))])
+    return time.perf_counter() - began
+
+
+def start(goal: str) -> dict[str, Any]:
+    """One element of `app.start_runs`."""
+    return {"intent": {"goal": goal, "inputs": {}, "constraints": {}}, "recipeName": _RECIPE["name"]}
+
+
+def runner(dsn: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A separate `sisu runner` process on `dsn` that knows the benchmark's handler."""
+    path = os.pathsep.join(filter(None, [str(_HERE.parent), os.environ.get("PYTHONPATH")]))
+    environment = {"DATABASE_URL": dsn, "PYTHONPATH": path}
+    return start_runner(
+        ["--import", "bench.noop", "--queue", "intentQ", "--log-level", "warning", *arguments], environment
+    )
+
+
+def execute_all(dsn: str, concurrency: int, pumps: int) -> None:
+    """Run one runner until nothing is left."""
+    code = runner(dsn, f"--concurrency={concurrency}", f"--pumps={pumps}", "--until-idle").wait(600)
+    if code != 0:
+        raise click.ClickException(f"the runner ended with {code}")
+
+
+def measure_ceiling(dsn: str, runs: int) -> float:
+    """Steps per second of the bare set-based minimum, two connections, 50 steps a call."""
+    with closing(database.connect(dsn)) as conn:
+        conn.execute(_SQL["ceiling_schema"])
+        conn.execute(_SQL["ceiling_seed"], {"runs": runs})
+        conn.execute("analyze ceiling.queue")
+        total = runs * STEPS
+
+        def drain(own: Connection[Any]) -> None:
+            empty = 0
+            while empty < 3:
+                row = own.execute(_SQL["ceiling_call"], {"batch": BATCH, "steps": STEPS}).fetchone()
+                empty = 0 if row and row[0] else empty + 1
+
+        with closing(database.connect(dsn)) as first, closing(database.connect(dsn)) as second:
+            threads = [threading.Thread(target=drain, args=(own,)) for own in (first, second)]
+            began = time.perf_counter()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            seconds = time.perf_counter() - began
+        row = conn.execute(_SQL["ceiling_count"]).fetchone()
+        if not row or row[0] != total:
+            raise click.ClickException(f"the ceiling executed {row} of {total} steps")
+    return total / seconds
+
+
+def idle_latency(dsn: str, client: Client, conn: Connection[dict[str, Any]], runs: int) -> list[float]:
+    """Milliseconds from start to SUCCESS of single runs on an idle runner, ascending."""
+    if not runs:
+        return []
+    process = runner(dsn)
+    try:
+        finish(client, "warm-up", 30.0)
+        ids = [finish(client, f"latency {n}", 10.0) for n in range(runs)]
+    finally:
+        stop_runner(process)
+    return [row["ms"] for row in conn.execute(_SQL["latency"], {"run_ids": ids})]
+
+
+def finish(client: Client, goal: str, patience: float) -> str:
+    """Start one run and wait for its end; its id."""
+    run_id = str(client.start_runs([start(goal)])[0]["workflowID"])
+    deadline = time.monotonic() + patience
+    while client.run(run_id)["status"] not in TERMINAL:
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"run {run_id} did not end within {patience:g} s")
+        time.sleep(0.005)
+    return run_id
+
+
+def one(conn: Connection[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The only row of a statement."""
+    row = conn.execute(_SQL[name]).fetchone()
+    assert row is not None, f"{name} answers with one row"
+    return row
+
+
+def percentile(ascending: list[float], share: float) -> float:
+    """Nearest rank; 0 for an empty list."""
+    return round(ascending[min(len(ascending) - 1, int(share * len(ascending)))], 2) if ascending else 0.0
+
+
+def show(report: Report) -> None:
+    """Print the figures as a table."""
+    out = Console(highlight=False)
+    out.print(
+        f"PostgreSQL {report.server}, {report.cores} cores, fsync {report.fsync}, "
+        f"synchronous_commit {report.synchronous_commit}, Python {report.python}",
+        style="dim",
+    )
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row(
+        "runs/s", f"{report.runs_per_second:,.0f}", f"{report.runs:,} runs of {STEPS} no-op steps, one runner"
+    )
+    table.add_row(
+        "steps/s", f"{report.steps_per_second:,.0f}", f"{report.steps:,} steps in {report.seconds:.2f} s"
+    )
+    table.add_row(
+        "ceiling steps/s", f"{report.ceiling_steps_per_second:,.0f}", "bare set-based SQL, 50 steps a call"
+    )
+    table.add_row("ratio", f"{report.ratio:.1%}", "goal: 25 %")
+    table.add_row("starts/s", f"{report.start_runs_per_second:,.0f}", "app.start_runs, 1,000 a call")
+    table.add_row(
+        "latency p50",
+        f"{report.latency_p50_ms:.1f} ms",
+        f"start to SUCCESS, {report.latency_runs} single runs",
+    )
+    table.add_row("latency p95", f"{report.latency_p95_ms:.1f} ms", "")
+    table.add_row("broken laws", str(report.broken_laws), "rows of app.v_invariants")
+    out.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

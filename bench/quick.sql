@@ -1,0 +1,44 @@
+-- Statements of bench/quick.py. The ceiling is the least that any set-based engine on Postgres has to do for a step:
+-- take it from a queue, store its result, put the next one in the queue; fifty steps in one statement, committed at once.
+
+-- name: server
+select current_setting('server_version') as version, current_setting('fsync') as fsync,
+       current_setting('synchronous_commit') as synchronous_commit, current_setting('shared_buffers') as shared_buffers;
+
+-- name: ceiling_schema
+drop schema if exists ceiling cascade;
+create schema ceiling;
+create table ceiling.results (run_id text not null, idx integer not null, output jsonb, ended_at timestamptz not null default clock_timestamp(),
+                              primary key (run_id, idx));
+create table ceiling.queue (id bigint generated always as identity primary key, run_id text not null, idx integer not null);
+
+-- name: ceiling_seed
+insert into ceiling.queue (run_id, idx) select 'ih_' || repeat(md5(n::text), 2), 0 from generate_series(1, %(runs)s) as n;
+
+-- name: ceiling_call
+with taken as (
+  delete from ceiling.queue
+  where id = any (array(select q.id from ceiling.queue as q order by q.id limit %(batch)s for update skip locked))
+  returning run_id, idx
+), stored as (
+  insert into ceiling.results (run_id, idx, output) select run_id, idx, jsonb_build_object('idx', idx) from taken
+), handed_over as (
+  insert into ceiling.queue (run_id, idx) select run_id, idx + 1 from taken where idx + 1 < %(steps)s
+)
+select count(*) from taken;
+
+-- name: ceiling_count
+select count(*) from ceiling.results;
+
+-- name: span
+select count(*) filter (where r.status = 'SUCCESS') as done,
+       extract(epoch from max(r.ended_at) - min(r.started_at))::double precision as seconds,
+       (select count(*) from app.run_steps as s where s.status = 'SUCCESS') as steps
+  from app.runs as r;
+
+-- name: latency
+select extract(epoch from r.ended_at - r.created_at)::double precision * 1000 as ms
+  from app.runs as r where r.run_id = any (%(run_ids)s) order by 1;
+
+-- name: laws
+select count(*) from app.v_invariants;
