@@ -22,6 +22,7 @@ from .models import JSON, Artifact, Assignment, RecipeRef, StepContext, StepErro
 from .registry import Handler, Registry
 
 _log = Log(__name__)
+_LONGEST_MESSAGE = 10_000
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -168,7 +169,7 @@ def success(value: Any) -> dict[str, JSON]:
 
 def failure(error: StepError) -> dict[str, JSON]:
     """The report of an attempt that ended in ERROR."""
-    facts: dict[str, JSON] = {"code": error.code, "message": error.message}
+    facts: dict[str, JSON] = {"code": error.code, "message": error.message[:_LONGEST_MESSAGE]}
     if error.retryable is not None:
         facts["retryable"] = error.retryable
     if error.details is not None:

@@ -1,4 +1,4 @@
-"""The recipes that ship with the program: each package under `sisu_kodo.handlers` that holds a recipe.json."""
+"""The recipes that ship with the program: packages under `sisu_kodo.handlers` with a recipe.json."""
 
 from __future__ import annotations
 

@@ -41,6 +41,13 @@ class Client:
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
 
+    def put_recipe(self, recipe: Mapping[str, JSON], activate: bool = True) -> dict[str, Any]:
+        """`{name, version, status, isReplay}`; the version put is the active one afterwards."""
+        put = self._object("put_recipe", recipe=json.dumps(recipe))
+        if activate:
+            self._object("activate_recipe", name=put["name"], version=put["version"])
+        return put
+
     def create_intent(self, intent: Mapping[str, JSON]) -> dict[str, Any]:
         """`{intentId, isReplay}`"""
         return self._object("create_intent", intent=json.dumps(intent))
@@ -105,8 +112,8 @@ class Client:
         """The rows of `app.v_invariants`: empty is healthy."""
         return self._rows("invariants")
 
-    def _object(self, name: str, **arguments: Any) -> dict[str, Any]:
-        return cast(dict[str, Any], self._value(name, arguments))
+    def _object(self, statement: str, /, **arguments: Any) -> dict[str, Any]:
+        return cast(dict[str, Any], self._value(statement, arguments))
 
     def _list(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
         return cast(list[dict[str, Any]], self._value(name, arguments))

@@ -75,15 +75,22 @@ class Result:
 class Call:
     """One planned call of `app.work`."""
 
-    __slots__ = ("poll", "results", "wakes", "want")
+    __slots__ = ("drain", "poll", "results", "wakes", "want")
 
     def __init__(
-        self, results: list[Result], want: dict[str, int], poll: bool, wakes: dict[str, int]
+        self,
+        results: list[Result],
+        want: dict[str, int] | None = None,
+        *,
+        wakes: dict[str, int] | None = None,
+        poll: bool = False,
+        drain: bool = False,
     ) -> None:
         self.results = results
-        self.want = want
+        self.want = want or {}
+        self.wakes = wakes or {}
         self.poll = poll
-        self.wakes = wakes
+        self.drain = drain
 
 
 class Desk:
@@ -164,7 +171,7 @@ class Desk:
                     want[queue] = count
                     self.asked[queue] += count
         self.in_flight += 1
-        return Call(results, want, poll, dict(self.wakes))
+        return Call(results, want, wakes=dict(self.wakes), poll=poll, drain=not self.keeping)
 
     def undo(self, call: Call) -> None:
         """The call failed as a whole: its results wait at the front again."""
@@ -226,4 +233,4 @@ class Desk:
 
 def want_json(call: Call, app_version: str) -> dict[str, Any]:
     """The `want` argument of `app.work`."""
-    return {"queues": call.want, "appVersion": app_version, "recover": call.poll}
+    return {"queues": call.want, "appVersion": app_version, "recover": call.poll, "drain": call.drain}

@@ -116,9 +116,7 @@ class Pump:
         self._after_call(call, sum(row.outcome == "assigned" for row in rows))
 
     async def _give_back(self, connection: Connection, lanes: list[Lane]) -> None:
-        """Draining: the next steps of these lanes are for another runner. If the call fails, their leases end
-        by themselves.
-        """
+        """Lanes that came although we drain by now. If the call fails, their leases end by themselves."""
         try:
             await connection.execute(
                 query("release"),
@@ -140,7 +138,7 @@ class Pump:
             )
             await asyncio.sleep(delay)
             return
-        self._desk.undo(Call([], call.want, call.poll, call.wakes))
+        self._desk.undo(Call([], call.want, poll=call.poll))
         await self._isolate(connection, _smaller(self._desk, call.results, error))
 
     async def _isolate(self, connection: Connection, groups: list[list[Result]]) -> None:
@@ -150,13 +148,13 @@ class Pump:
         desk = self._desk
         try:
             while groups:
-                part = Call(groups.pop(0), {}, False, dict(desk.wakes))
+                part = Call(groups.pop(0), drain=not desk.keeping)
                 desk.in_flight += 1
                 try:
                     texts = [result.text for result in part.results]
                     rows = await self._work(connection, texts, want_json(part, self._app_version))
                 except psycopg.Error as error:
-                    desk.undo(Call([], {}, False, part.wakes))
+                    desk.undo(Call([]))
                     if is_connection_error(error, connection):
                         groups.insert(0, part.results)
                         raise

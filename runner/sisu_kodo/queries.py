@@ -12,7 +12,11 @@ _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 @cache
 def _statements() -> dict[str, LiteralString]:
-    text = files(__package__).joinpath("queries.sql").read_text(encoding="utf-8")
+    return parse(files(__package__).joinpath("queries.sql").read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> dict[str, LiteralString]:
+    """The statements of a file of named queries (`-- name: word`), which is part of the program."""
     parts = _NAME.split(text)
     return {name: _body(cast(LiteralString, sql)) for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
 
