@@ -46,6 +46,23 @@ comment on column app.artifacts.sha256 is 'Hex sha256 of the bytes; of an inline
 comment on column app.artifacts.inline is 'The content, when it is JSON kept in the row; else it is in app.artifact_blobs.';
 comment on column app.artifacts.created_at is 'When it was committed (engine clock).';
 
+create type app.artifact_content as (
+  artifact_id bigint,
+  run_id      text,
+  step_id     text,
+  step_idx    integer,
+  task_key    text,
+  attempt     integer,
+  idx         integer,
+  kind        text,
+  name        text,
+  media_type  text,
+  size        bigint,
+  sha256      text,
+  body        bytea
+);
+comment on type app.artifact_content is 'An artifact with its bytes.';
+
 create table app.mock_receipts (
   run_id     text not null references app.runs,
   task_key   text not null,

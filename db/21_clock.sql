@@ -24,7 +24,7 @@ returns timestamptz
 language sql
 stable
 parallel safe
-security invoker
+security definer
 set search_path = ''
 as $$
   select clock_timestamp() + coalesce((select (s.value #>> '{}')::interval from app.settings as s where s.key = 'clock_offset'), interval '0');

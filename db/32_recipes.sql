@@ -42,12 +42,12 @@ as $$
   select queue.path, format('names the queue %s, which does not exist', queue.name)
   from queue where queue.name is not null and not exists (select from app.queues as q where q.queue_name = queue.name)
   union all
-  select min(twice.path), format('repeats the %s', twice.name) from twice group by twice.name having count(*) > 1
+  select min(twice.path), format('repeats the %s', twice.name) from twice where twice.name is not null group by twice.name having count(*) > 1
   union all
   select part.at || '.retryableCodes', 'must hold only text'
   from part
   where part.shape = 'retry' and jsonb_typeof(part.value -> 'retryableCodes') = 'array'
-    and jsonb_path_exists(part.value, 'strict $.retryableCodes[*] ? (@.type() != "string")');
+    and jsonb_path_exists(part.value, '$.retryableCodes[*] ? (@.type() != "string")');
 $$;
 comment on function app.recipe_faults(jsonb) is 'Every fault of a recipe, at any depth.';
 
@@ -90,7 +90,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  body jsonb;
+  content jsonb;
   hash text;
   given integer;
   old app.recipes;
@@ -99,26 +99,26 @@ begin
   perform app.refuse('put_recipe', (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
     from app.recipe_faults(coalesce(put_recipe.recipe, 'null')) as f));
-  body := put_recipe.recipe - 'version';
-  hash := app.sha256_hex(app.canonical_json(body));
+  content := put_recipe.recipe - 'version';
+  hash := app.sha256_hex(app.canonical_json(content));
   given := (put_recipe.recipe ->> 'version')::integer;
-  perform pg_advisory_xact_lock(hashtextextended('app.put_recipe ' || (body ->> 'name'), 0));
+  perform pg_advisory_xact_lock(hashtextextended('app.put_recipe ' || (content ->> 'name'), 0));
 
   select r.* into old from app.recipes as r
-  where r.name = body ->> 'name' and (given is null or r.version = given)
+  where r.name = content ->> 'name' and (given is null or r.version = given)
   order by r.version desc limit 1;
   if old.body_sha256 = hash then
     return jsonb_build_object('name', old.name, 'version', old.version, 'status', old.status, 'isReplay', true);
   elsif given is not null and old.recipe_id is not null then
     perform app.fail('PT409', 'recipe_drift', format('recipe %s version %s exists with another content', old.name, given),
-      jsonb_build_object('drift', jsonb_build_array(app.drift('recipe', old.body, body))), 'put it without version to get the next one');
+      jsonb_build_object('drift', jsonb_build_array(app.drift('recipe', old.body, content))), 'put it without version to get the next one');
   end if;
 
   insert into app.recipes (name, version, body, body_sha256, settings, queue_name)
-  values (body ->> 'name', coalesce(given, old.version + 1, 1), body, hash,
-    coalesce(nullif(body -> 'settings', 'null'), '{}'), coalesce(body ->> 'queue', 'intentQ'))
+  values (content ->> 'name', coalesce(given, old.version + 1, 1), content, hash,
+    coalesce(nullif(content -> 'settings', 'null'), '{}'), coalesce(content ->> 'queue', 'intentQ'))
   returning * into put;
-  perform app.put_recipe_steps(put.recipe_id, body);
+  perform app.put_recipe_steps(put.recipe_id, content);
   return jsonb_build_object('name', put.name, 'version', put.version, 'status', put.status, 'isReplay', false);
 end
 $$;

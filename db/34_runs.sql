@@ -104,7 +104,7 @@ end
 $$;
 comment on function app.check_start(jsonb, text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
 
-create or replace function app.check_drift(runs jsonb, started text[])
+create or replace function app.check_drift(runs jsonb)
 returns void
 language plpgsql
 volatile
@@ -115,7 +115,8 @@ as $$
 declare
   found_drift record;
 begin
-  select q.run_id, array_to_json(array_remove(array[
+  select d.run_id, d.drift into found_drift from (
+    select q.run_id, q.ord, to_jsonb(array_remove(array[
       app.drift('recipeName', c.name, q.recipe_name),
       app.drift('recipeVersion', c.version, coalesce(q.recipe_version, c.version)),
       app.drift('queuePartitionKey', nullif(r.partition_key, ''), nullif(q.partition_key, '')),
@@ -128,11 +129,10 @@ begin
       app.drift('traceId', r.trace_id, coalesce(q.trace_id, r.trace_id)),
       app.drift('appVersion', r.app_version, coalesce(q.app_version, r.app_version)),
       app.drift('ocMode', r.oc_mode, coalesce(q.oc_mode, r.oc_mode)),
-      app.drift('sbxMode', r.sbx_mode, coalesce(q.sbx_mode, r.sbx_mode))], null))::jsonb as drift
-  into found_drift
-  from app.start_requests(runs) as q join app.runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id
-  order by 2 = '[]', q.ord limit 1;
-  if found_drift.drift <> '[]' then
+      app.drift('sbxMode', r.sbx_mode, coalesce(q.sbx_mode, r.sbx_mode))], null)) as drift
+    from app.start_requests(runs) as q join app.runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id) as d
+  where d.drift <> '[]' order by d.ord limit 1;
+  if found then
     perform app.fail('PT409', 'drift', format('run %s exists with other arguments: %s', found_drift.run_id,
         (select string_agg(d.value ->> 'field', ', ') from jsonb_array_elements(found_drift.drift) as d)),
       jsonb_build_object('drift', found_drift.drift), 'repeat the start with the stored arguments, or make another intent');
@@ -146,7 +146,7 @@ begin
   end if;
 end
 $$;
-comment on function app.check_drift(jsonb, text[]) is 'Raises PT409 when a run exists with other arguments, or could not start because its recipe version is not active.';
+comment on function app.check_drift(jsonb) is 'Raises PT409 when a run exists with other arguments, or could not start because its recipe version is not active.';
 
 create or replace function app.begin_runs(runs jsonb, prefix text)
 returns jsonb
@@ -176,7 +176,7 @@ begin
   select array_agg(new.run_id) into started from new;
 
   if coalesce(cardinality(started), 0) < jsonb_array_length(runs) then
-    perform app.check_drift(runs, started);
+    perform app.check_drift(runs);
   end if;
   if started is not null then
     insert into app.timers (kind, run_id, fire_at, created_at)

@@ -17,6 +17,18 @@ as $$
 $$;
 comment on function app.epoch_ms(timestamptz) is 'Milliseconds since 1970, as JSON carries times.';
 
+create or replace function app.is_alive(worker app.workers)
+returns boolean
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select worker.stopped_at is null and worker.last_seen_at > clock_timestamp() - interval '15 seconds';
+$$;
+comment on function app.is_alive(app.workers) is 'True when the worker has not left and gave a sign of life in the last 15 s (real clock; runners give one every 5 s).';
+
 create or replace function app.is_stale(run app.runs)
 returns boolean
 language sql
@@ -166,8 +178,7 @@ $$;
 comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order. PT404.';
 
 create or replace function app.get_artifact(artifact_id bigint)
-returns table (artifact_id bigint, run_id text, step_id text, step_idx integer, task_key text, attempt integer, idx integer, kind text, name text,
-  media_type text, size bigint, sha256 text, body bytea)
+returns setof app.artifact_content
 language plpgsql
 stable
 parallel unsafe

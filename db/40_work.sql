@@ -1,0 +1,256 @@
+-- Work: the hot path. One call commits what a runner has finished and claims what it does next.
+--
+--   app.work(worker, results jsonb, want jsonb) → setof app.assignment
+--
+--   results  [{runId, idx, taskKey, attempt, queue, msgId, readCt, status, output, artifacts, tasks, receipt, error, spanId}]
+--   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases and fire due timers;
+--                                                                       drain: give no next step of a lane, it goes back in line
+--   rows     assigned: a new lane with its context · continued: the next step of a lane the worker keeps · refused: fenced off
+--
+-- Everything is set-based: the cost of a call is that of a handful of statements, whatever the number of results.
+-- Invariant: the result of a step, its artifacts, its receipt, the end or the next step of its lane and the lease commit together, and
+-- only for the holder of the current lease. A result without one is refused alone; the rest of its batch commits.
+-- Lock order everywhere: runs (by run_id) → run_steps → gates → timers → pgmq. Whoever starts elsewhere (a claim, a timer, an expired
+-- lease) takes runs with SKIP LOCKED, and so never waits in the wrong order.
+
+create or replace function app.check_results(results jsonb)
+returns void
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  -- a glance that costs nothing; only what fails it is looked at rule by rule
+  if jsonb_typeof(results) = 'array' and (
+    select coalesce(bool_and(
+      jsonb_typeof(r.value) = 'object'
+      and r.value - array['runId', 'idx', 'taskKey', 'attempt', 'queue', 'msgId', 'readCt', 'status', 'output', 'tasks', 'receipt', 'spanId'] = '{}'
+      and jsonb_typeof(r.value -> 'runId') = 'string' and jsonb_typeof(r.value -> 'taskKey') = 'string'
+      and r.value ->> 'idx' ~ '^\d{1,6}$' and r.value ->> 'attempt' ~ '^\d{1,6}$'
+      and r.value ->> 'msgId' ~ '^\d{1,18}$' and r.value ->> 'readCt' ~ '^\d{1,9}$'
+      and r.value ->> 'status' = 'SUCCESS' and jsonb_typeof(r.value -> 'queue') = 'string'
+      and coalesce(jsonb_typeof(r.value -> 'tasks'), 'null') in ('array', 'null')
+      and coalesce(jsonb_typeof(r.value -> 'receipt'), 'boolean') = 'boolean'
+      and coalesce(r.value ->> 'spanId', '0123456789abcdef') ~ '^[0-9a-f]{16}$'), true)
+    from jsonb_array_elements(results) as r)
+  then
+    return;
+  end if;
+  perform app.check_items('result', results, 'results');
+  perform app.refuse('work', (
+    select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
+    from jsonb_array_elements(results) with ordinality as r
+      cross join lateral (
+        select format('results[%s].error', r.ordinality - 1) || coalesce('.' || nullif(e.path, ''), ''), e.message
+        from app.faults('error', jsonb_build_array(r.value -> 'error')) as e where r.value ->> 'status' = 'ERROR'
+        union all
+        select format('results[%s].%s', r.ordinality - 1, a.path), a.message
+        from app.faults('artifact', coalesce(nullif(r.value -> 'artifacts', 'null'), '[]'), 'artifacts') as a
+        union all
+        select format('results[%s].artifacts[%s]', r.ordinality - 1, a.ordinality - 1), 'must have inline or body, and not both'
+        from jsonb_array_elements(coalesce(nullif(r.value -> 'artifacts', 'null'), '[]')) with ordinality as a
+        where (a.value ? 'inline') = (a.value ? 'body')
+      ) as f (path, message)));
+end
+$$;
+comment on function app.check_results(jsonb) is 'Raises PT400 that lists every fault of every result.';
+
+create or replace function app.accept_results(results jsonb)
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  accepted app.lane_result[];
+begin
+  perform from app.runs as r
+  where r.run_id = any (array(select x.value ->> 'runId' from jsonb_array_elements(results) as x))
+  order by r.run_id for no key update;
+
+  select array_agg(row(s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, s.msg_id, s.read_ct,
+      case when p.code is null then x.status else 'ERROR' end,
+      x.output, x.artifacts,
+      case when p.code is null and x.status = 'SUCCESS' and jsonb_array_length(t.tasks) > 0 then t.tasks end,
+      coalesce(x.receipt, false),
+      case when p.code is not null then jsonb_build_object('code', p.code, 'message', p.message, 'retryable', false)
+        when x.status = 'ERROR' then x.error end,
+      x."spanId", r.status, r.recipe_id)::app.lane_result order by s.run_id, s.idx, s.task_idx)
+  into accepted
+  from (
+    select distinct on ("runId", idx, "taskKey") * from jsonb_to_recordset(results) as x (
+      "runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer, status text,
+      output jsonb, artifacts jsonb, tasks jsonb, receipt boolean, error jsonb, "spanId" text)) as x
+    join app.run_steps as s on s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.attempt = x.attempt
+      and s.status = 'PENDING' and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt"
+    join app.runs as r on r.run_id = s.run_id
+    join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = s.idx
+    cross join lateral (select coalesce(nullif(x.tasks, 'null'), '[]') as tasks) as t
+    left join lateral (
+      select v.code, v.message from (values
+        (jsonb_array_length(t.tasks) > 0 and (c.fan_queue is null or s.task_key <> ''),
+          'tasks_not_expected', 'the handler returned tasks, but the recipe has no fanOut here'),
+        (jsonb_array_length(t.tasks) > c.fan_max_tasks,
+          'too_many_tasks', format('the handler returned %s tasks, the recipe allows %s', jsonb_array_length(t.tasks), c.fan_max_tasks)),
+        (jsonb_array_length(t.tasks) > (r.budget ->> 'tasks')::integer,
+          'budget_violation', format('the handler returned %s tasks, the budget allows %s', jsonb_array_length(t.tasks), r.budget ->> 'tasks'))
+      ) as v (broken, code, message)
+      where v.broken and x.status = 'SUCCESS' limit 1) as p on jsonb_array_length(t.tasks) > 0;
+  return accepted;
+end
+$$;
+comment on function app.accept_results(jsonb) is
+  'Locks the runs and keeps the results whose worker still holds the lease, each with what the commit needs to know; tasks beyond the recipe or the budget make the attempt an ERROR.';
+
+create or replace function app.commit_results(accepted app.lane_result[], worker text, drain boolean)
+returns setof app.assignment
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  t timestamptz := app.now();
+  finished app.lane_result[];   -- steps that are over, well or not; their runs move on
+  kept app.assignment[];        -- lanes that the worker keeps
+begin
+  update app.run_steps as s set
+    status = case when a.tasks is null then a.status else 'PENDING' end,
+    tasks_open = jsonb_array_length(a.tasks),
+    msg_id = case when a.tasks is null then s.msg_id end,
+    output = a.output, error = a.error, span_id = a.span_id,
+    ended_at = case when a.tasks is null then t end
+  from unnest(accepted) as a
+  where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt;
+  perform app.keep_artifacts(accepted, t);
+
+  if (select bool_and(a.status = 'SUCCESS' and a.task_key = '' and a.tasks is null) from unnest(accepted) as a) then
+    finished := accepted;
+  else
+    finished := app.settle_results(accepted, t);
+  end if;
+
+  kept := app.advance(finished, work_lanes => not drain, worker => worker, t => t);
+  perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
+  from unnest(accepted) as l
+  where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
+  group by l.queue_name;
+  return query select * from unnest(kept);
+end
+$$;
+comment on function app.commit_results(app.lane_result[], text, boolean) is 'Writes accepted results and moves their runs on; returns the lanes that go on with the same worker.';
+
+create or replace function app.settle_results(accepted app.lane_result[], t timestamptz)
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  failed app.lane_result[];
+  parents app.lane_result[];
+begin
+  insert into app.mock_receipts as m (run_id, task_key, first_seen, last_seen)
+  select a.run_id, a.task_key, t, t from unnest(accepted) as a where a.receipt and a.status = 'SUCCESS'
+  on conflict on constraint mock_receipts_pkey do update set seen_count = m.seen_count + 1, last_seen = excluded.last_seen;
+
+  failed := app.retry_or_give_up(array(select a from unnest(accepted) as a where a.status = 'ERROR'), t);
+  parents := app.fan_out(array(select a from unnest(accepted) as a where a.tasks is not null), t)
+    || app.join_tasks(
+      array(select a from unnest(accepted) as a where a.task_key <> '' and a.status = 'SUCCESS')
+      || array(select f from unnest(failed) as f where f.task_key <> ''), t);
+  return array(select a from unnest(accepted) as a where a.task_key = '' and a.status = 'SUCCESS' and a.tasks is null)
+    || array(select f from unnest(failed) as f where f.task_key = '')
+    || parents;
+end
+$$;
+comment on function app.settle_results(app.lane_result[], timestamptz) is 'The less common outcomes: receipts, retries, fan-out, joins. Returns the steps that are over.';
+
+create or replace function app.work(worker text, results jsonb default '[]', want jsonb default '{}')
+returns setof app.assignment
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  accepted app.lane_result[];
+  wanted record;
+begin
+  if coalesce(work.worker, '') !~ '\S' then
+    perform app.check_input('worker', jsonb_build_object('worker', work.worker));
+  end if;
+  if coalesce(work.want, '{}') <> '{}' then
+    perform app.check_want(work.want);
+  end if;
+
+  if coalesce(work.results, '[]') <> '[]' then
+    perform app.check_results(work.results);
+    accepted := app.accept_results(work.results);
+    if coalesce(cardinality(accepted), 0) < jsonb_array_length(work.results) then
+      return query
+        select 'refused', x."runId", null::text, x.idx, x."taskKey", x.attempt, x.queue, x."msgId", x."readCt", null::text, null::integer, null::jsonb,
+          'stale_lease'
+        from jsonb_to_recordset(work.results) as x ("runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer)
+        where not exists (
+          select from unnest(accepted) as a
+          where a.run_id = x."runId" and a.idx = x.idx and a.task_key = x."taskKey" and a.attempt = x.attempt and a.msg_id = x."msgId" and a.read_ct = x."readCt");
+    end if;
+    if accepted is not null then
+      return query select * from app.commit_results(accepted, work.worker, coalesce((work.want ->> 'drain')::boolean, false));
+    end if;
+  end if;
+
+  if (work.want ->> 'recover')::boolean then
+    perform app.recover_leases();
+    perform app.fire_timers();
+  end if;
+  for wanted in select w.key, w.value::integer as n from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w order by w.key loop
+    if wanted.n > 0 then
+      return query select * from app.claim(work.worker, coalesce(work.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n);
+    end if;
+  end loop;
+end
+$$;
+comment on function app.work(text, jsonb, jsonb) is
+  'For runners: commits finished results and claims the next steps in one call. results and want are described in db/40_work.sql; rows are app.assignment. A stale result comes back as refused; a malformed one is PT400 and nothing of the call is written.';
+
+create or replace function app.check_want(want jsonb)
+returns void
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  if jsonb_typeof(want) = 'object' and want - array['queues', 'appVersion', 'recover', 'drain'] = '{}'
+    and coalesce(jsonb_typeof(want -> 'queues'), 'object') = 'object'
+    and coalesce(jsonb_typeof(want -> 'appVersion'), 'string') = 'string'
+    and coalesce(jsonb_typeof(want -> 'recover'), 'boolean') = 'boolean'
+    and coalesce(jsonb_typeof(want -> 'drain'), 'boolean') = 'boolean'
+    and (select coalesce(bool_and(w.value ~ '^\d{1,5}$' and exists (select from app.queues as q where q.queue_name = w.key)), true)
+         from jsonb_each_text(case jsonb_typeof(want -> 'queues') when 'object' then want -> 'queues' else '{}' end) as w)
+  then
+    return;
+  end if;
+  perform app.check_input('want', want);
+  perform app.refuse('work', (
+    select coalesce(jsonb_agg(jsonb_build_object('path', 'want.queues.' || w.key,
+      'message', case when exists (select from app.queues as q where q.queue_name = w.key) then 'must be an integer between 0 and 99999' else 'is not a queue' end)
+      order by w.key), '[]')
+    from jsonb_each_text(case jsonb_typeof(want -> 'queues') when 'object' then want -> 'queues' else '{}' end) as w
+    where w.value !~ '^\d{1,5}$' or w.value is null or not exists (select from app.queues as q where q.queue_name = w.key)));
+end
+$$;
+comment on function app.check_want(jsonb) is 'Raises PT400 when a runner asks for something that is not.';

@@ -1,0 +1,341 @@
+-- Transitions: the only writers of a run's status, the triggers that hold everybody to app.run_transitions, and how a run moves on.
+--
+--   app.advance(finished, …)            after a step: the next one, a gate, or the end
+--   app.enter_steps(run_ids, idxs, t)   puts steps in line, or opens the gates before them
+--   app.fail_runs · app.wait_for_gates · app.wake_runs · app.close_runs
+--
+-- The caller holds the runs' locks. Invariant: a terminal run has nothing open that could start.
+
+create or replace function app.enforce_transition()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  before text := case tg_op when 'INSERT' then '' else old.status end;
+begin
+  if tg_op = 'UPDATE' and tg_argv[0] = 'step' and old.ended_at is not null and new is distinct from old then
+    perform app.fail('PT409', 'attempt_is_final', format('attempt %s of step %s of run %s is %s and never changes', old.attempt, old.step_id, old.run_id, old.status),
+      jsonb_build_object('status', old.status), 'a retry is a new attempt');
+  end if;
+  if before is distinct from new.status and not exists (
+    select from app.run_transitions as t where t.entity = tg_argv[0] and t.from_status = before and t.to_status = new.status)
+  then
+    perform app.fail('PT409', 'illegal_transition', format('%s of run %s cannot go from %s to %s', tg_argv[0], new.run_id, coalesce(nullif(before, ''), 'nothing'), new.status),
+      jsonb_build_object('status', before), 'select * from app.v_state_machine');
+  end if;
+  return new;
+end
+$$;
+comment on function app.enforce_transition() is 'Trigger: refuses every change of status that app.run_transitions does not list, for every writer, and any change of a terminal attempt.';
+
+create or replace trigger a_new_run_is_enqueued before insert on app.runs
+  for each row when (new.status <> 'ENQUEUED') execute function app.enforce_transition('run');
+create or replace trigger a_run_follows_the_transitions before update on app.runs
+  for each row when (old.status is distinct from new.status) execute function app.enforce_transition('run');
+create or replace trigger a_new_attempt_is_ready before insert on app.run_steps
+  for each row when (new.status not in ('ENQUEUED', 'PENDING')) execute function app.enforce_transition('step');
+create or replace trigger an_attempt_follows_the_transitions before update on app.run_steps
+  for each row when (old.status is distinct from new.status or old.ended_at is not null) execute function app.enforce_transition('step');
+alter table app.runs enable always trigger a_new_run_is_enqueued;
+alter table app.runs enable always trigger a_run_follows_the_transitions;
+alter table app.run_steps enable always trigger a_new_attempt_is_ready;
+alter table app.run_steps enable always trigger an_attempt_follows_the_transitions;
+
+create or replace function app.refuse_recipe_change()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.fail('PT409', 'recipe_is_immutable', format('recipe %s version %s never changes', old.name, old.version), null, 'put the changed recipe as its next version');
+  return null;
+end
+$$;
+comment on function app.refuse_recipe_change() is 'Trigger: a recipe version is written once.';
+
+create or replace trigger a_recipe_version_never_changes before update on app.recipes
+  for each row when ((old.name, old.version, old.body, old.settings, old.queue_name) is distinct from (new.name, new.version, new.body, new.settings, new.queue_name))
+  execute function app.refuse_recipe_change();
+
+create or replace function app.advance(finished app.lane_result[], work_lanes boolean, worker text, t timestamptz)
+returns app.assignment[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  done text[];
+  elsewhere text[];
+  elsewhere_idx integer[];
+  broken text[];
+  reasons jsonb[];
+  kept app.assignment[];
+begin
+  with onward as (
+    select f.run_id, f.status, f.idx + 1 as idx, f.step_id, f.error, f.attempt, n.idx is null as is_last,
+      work_lanes and f.task_key = '' and f.msg_id is not null and n.queue_name = f.queue_name and n.gate_key is null as stays
+    from unnest(finished) as f left join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1
+    where f.run_status = 'PENDING'
+  )
+  select array_agg(o.run_id) filter (where o.status = 'SUCCESS' and o.is_last),
+    array_agg(o.run_id) filter (where o.status = 'SUCCESS' and not o.is_last and not o.stays),
+    array_agg(o.idx) filter (where o.status = 'SUCCESS' and not o.is_last and not o.stays),
+    array_agg(o.run_id) filter (where o.status = 'ERROR'),
+    array_agg(o.error || jsonb_build_object('stepID', o.step_id, 'attempt', o.attempt)) filter (where o.status = 'ERROR')
+  into done, elsewhere, elsewhere_idx, broken, reasons
+  from onward as o;
+
+  if work_lanes then
+    with step as (
+      insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,
+        worker, msg_id, read_ct, enqueued_at, started_at)
+      select f.run_id, n.idx, 1 + coalesce((select max(p.attempt) from app.run_steps as p where p.run_id = f.run_id and p.idx = n.idx and p.task_key = ''), 0),
+        n.step_id, 'PENDING', n.queue_name, r.app_version, r.partition_key, r.priority, advance.worker, f.msg_id, f.read_ct, t, t
+      from unnest(finished) as f
+        join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1 and n.queue_name = f.queue_name and n.gate_key is null
+        join app.runs as r on r.run_id = f.run_id
+      where f.run_status = 'PENDING' and f.status = 'SUCCESS' and f.task_key = '' and f.msg_id is not null
+      returning *
+    )
+    select array_agg(row('continued', s.run_id, s.step_id, s.idx, s.task_key, s.attempt, s.queue_name, s.msg_id, s.read_ct,
+      n.handler, n.timeout_ms, null, null)::app.assignment)
+    into kept
+    from step as s join unnest(finished) as f on f.run_id = s.run_id join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = s.idx;
+  end if;
+  if elsewhere is not null then
+    perform app.enter_steps(elsewhere, elsewhere_idx, t);
+  end if;
+  if broken is not null then
+    perform app.fail_runs(broken, reasons, t);
+  end if;
+  if done is not null then
+    update app.runs as r set status = 'SUCCESS', ended_at = t, updated_at = t where r.run_id = any (done);
+    update app.timers as m set closed_at = t where m.run_id = any (done) and m.fired_at is null and m.closed_at is null;
+  end if;
+  return kept;
+end
+$$;
+comment on function app.advance(app.lane_result[], boolean, text, timestamptz) is
+  'Moves runs on after steps that are over: the next step in the same lane, in line or behind a gate, the end, or the failure. Returns the lanes that stay with the worker.';
+
+create or replace function app.enter_steps(run_ids text[], idxs integer[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  gated text[];
+  gated_idx integer[];
+begin
+  select array_agg(e.run_id), array_agg(e.idx) into gated, gated_idx
+  from unnest(run_ids, idxs) as e (run_id, idx)
+    join app.runs as r on r.run_id = e.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = e.idx
+  where c.gate_key is not null;
+  if gated is not null then
+    perform app.open_gates(gated, gated_idx, t);
+  end if;
+  perform app.enqueue_steps(
+    array(select e.run_id from unnest(run_ids, idxs) as e (run_id, idx) where gated is null or e.run_id <> all (gated)),
+    array(select e.idx from unnest(run_ids, idxs) as e (run_id, idx) where gated is null or e.run_id <> all (gated)), t);
+end
+$$;
+comment on function app.enter_steps(text[], integer[], timestamptz) is 'Puts one step per run in line, or opens the gate before it.';
+
+create or replace function app.enter_first_step(run_ids text[], t timestamptz)
+returns void
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select app.enter_steps(run_ids, array_fill(0, array[cardinality(run_ids)]), t);
+$$;
+comment on function app.enter_first_step(text[], timestamptz) is 'Puts new runs in line.';
+
+create or replace function app.wake_runners(queues text[])
+returns void
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select pg_notify('sisu_ready', q) from unnest(queues) as q;
+$$;
+comment on function app.wake_runners(text[]) is 'NOTIFY sisu_ready with each queue''s name: a hint only, polling alone is correct.';
+
+create or replace function app.enqueue_steps(run_ids text[], idxs integer[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  woken text[];
+begin
+  with step as (
+    insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority, queue_seq, enqueued_at)
+    select r.run_id, c.idx, 1 + coalesce((select max(p.attempt) from app.run_steps as p where p.run_id = r.run_id and p.idx = c.idx and p.task_key = ''), 0),
+      c.step_id, 'ENQUEUED', c.queue_name, r.app_version, r.partition_key, r.priority, r.queue_seq, t
+    from unnest(run_ids, idxs) as e (run_id, idx)
+      join app.runs as r on r.run_id = e.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = e.idx
+    returning queue_name
+  )
+  select array_agg(distinct step.queue_name) into woken from step;
+  perform app.wake_runners(woken);
+end
+$$;
+comment on function app.enqueue_steps(text[], integer[], timestamptz) is 'Puts one step per run in line and wakes the runners.';
+
+create or replace function app.enqueue_attempts(run_ids text[], idxs integer[], task_keys text[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  woken text[];
+begin
+  with step as (
+    insert into app.run_steps (run_id, idx, task_key, attempt, step_id, status, queue_name, app_version, partition_key, priority, queue_seq, task_idx, input, enqueued_at)
+    select r.run_id, p.idx, p.task_key, p.attempt + 1, p.step_id, 'ENQUEUED', p.queue_name, r.app_version, r.partition_key, r.priority, r.queue_seq,
+      p.task_idx, p.input, t
+    from unnest(run_ids, idxs, task_keys) as e (run_id, idx, task_key)
+      join app.runs as r on r.run_id = e.run_id
+      cross join lateral (
+        select s.* from app.run_steps as s where s.run_id = e.run_id and s.idx = e.idx and s.task_key = e.task_key
+        order by s.attempt desc limit 1) as p
+    returning queue_name
+  )
+  select array_agg(distinct step.queue_name) into woken from step;
+  perform app.wake_runners(woken);
+end
+$$;
+comment on function app.enqueue_attempts(text[], integer[], text[], timestamptz) is 'Puts a new attempt of steps or tasks in line, at the old place of their run.';
+
+create or replace function app.retry_or_give_up(failed app.lane_result[], t timestamptz)
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  final app.lane_result[];
+  at_once app.lane_result[];
+begin
+  if coalesce(cardinality(failed), 0) = 0 then
+    return null;
+  end if;
+  with policy as (
+    select f as f, f.task_key = '' as is_step, c.*, r.budget,
+      (select count(*) from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key
+         and s.status = 'ERROR' and s.error ->> 'code' not in ('lease_expired', 'lease_released')) as used,
+      (select count(*) from app.run_steps as s where s.run_id = f.run_id) as used_by_run
+    from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
+  ), verdict as (
+    select p.f as l,
+      coalesce((((p.f).error) ->> 'retryable')::boolean,
+        (p.f).error ->> 'code' = any (case when p.is_step then p.retryable_codes else p.fan_retryable_codes end))
+      and (p.f).run_status = 'PENDING'
+      and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end
+      and p.used_by_run < coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
+      case when p.is_step
+        then least(p.backoff_initial_ms * p.backoff_factor ^ (p.used - 1), p.backoff_max_ms)
+        else least(p.fan_backoff_initial_ms * p.fan_backoff_factor ^ (p.used - 1), p.fan_backoff_max_ms) end as delay_ms
+    from policy as p
+  ), timer as (
+    insert into app.timers (kind, run_id, idx, task_key, fire_at, created_at)
+    select 'retry', (v.l).run_id, (v.l).idx, (v.l).task_key, t + v.delay_ms * interval '1 ms', t from verdict as v where v.again and v.delay_ms > 0
+  )
+  select array_agg(v.l) filter (where not v.again), array_agg(v.l) filter (where v.again and v.delay_ms <= 0) into final, at_once from verdict as v;
+  if at_once is not null then
+    perform app.enqueue_attempts(
+      array(select a.run_id from unnest(at_once) as a), array(select a.idx from unnest(at_once) as a), array(select a.task_key from unnest(at_once) as a), t);
+  end if;
+  return final;
+end
+$$;
+comment on function app.retry_or_give_up(app.lane_result[], timestamptz) is
+  'Failed attempts that the recipe and the budget let try again get a timer or a new attempt; the others are returned. Attempts that lost their worker do not count.';
+
+create or replace function app.fail_runs(run_ids text[], reasons jsonb[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  update app.runs as r set status = 'ERROR', error = e.reason, ended_at = t, updated_at = t
+  from unnest(run_ids, reasons) as e (run_id, reason) where r.run_id = e.run_id;
+  perform app.close_runs(run_ids, t);
+end
+$$;
+comment on function app.fail_runs(text[], jsonb[], timestamptz) is 'Runs end in ERROR, each with its reason {code, message, stepID?, …}.';
+
+create or replace function app.close_runs(run_ids text[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  update app.run_steps as s set status = 'CANCELLED', queue_seq = null, ended_at = t, tasks_open = case when s.tasks_open is not null then 0 end
+  where s.run_id = any (run_ids) and (s.status = 'ENQUEUED' or (s.status = 'PENDING' and s.tasks_open > 0));
+  update app.gates as g set status = 'CLOSED', closed_at = t where g.run_id = any (run_ids) and g.status = 'OPEN';
+  update app.timers as m set closed_at = t where m.run_id = any (run_ids) and m.fired_at is null and m.closed_at is null;
+end
+$$;
+comment on function app.close_runs(text[], timestamptz) is 'What could still start in runs that ended is closed; a step in flight may commit.';
+
+create or replace function app.wait_for_gates(run_ids text[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  update app.runs as r set status = 'PENDING', started_at = t, updated_at = t where r.run_id = any (run_ids) and r.status = 'ENQUEUED';
+  update app.runs as r set status = 'WAITING_INPUT', updated_at = t where r.run_id = any (run_ids) and r.status = 'PENDING';
+end
+$$;
+comment on function app.wait_for_gates(text[], timestamptz) is 'Runs wait for a human; they hold no slot.';
+
+create or replace function app.wake_run(run_id text, t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  update app.runs as r set status = 'PENDING', updated_at = t where r.run_id = wake_run.run_id and r.status = 'WAITING_INPUT';
+end
+$$;
+comment on function app.wake_run(text, timestamptz) is 'A run that waited for a human goes on.';

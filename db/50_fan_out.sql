@@ -1,0 +1,140 @@
+-- Fan-out: a step whose handler returns tasks stays PENDING without a lease until the last task is final.
+--
+--   app.fan_out(lanes, t) → parents that have nothing left to wait for
+--   app.join_tasks(finals, t) → parents whose last task this was
+--
+-- A task is an attempt row of its own, with its own queue, handler and retries. Its key is sha256(canonical {runId, stepId, task}), so the
+-- same task twice is one task, and a task that succeeded is not run again when its step is.
+-- Invariant: tasks_open of the parent is the number of its tasks that are not final. The caller holds the run's lock.
+
+create or replace function app.task_key(run_id text, step_id text, task jsonb)
+returns text
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select app.sha256_hex(app.canonical_json(jsonb_build_object('runId', run_id, 'stepId', step_id, 'task', task)));
+$$;
+comment on function app.task_key(text, text, jsonb) is 'Identity of a fan-out task.';
+
+create or replace function app.fan_out(lanes app.lane_result[], t timestamptz)
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  idle app.lane_result[];
+  woken text[];
+begin
+  if cardinality(lanes) = 0 then
+    return null;
+  end if;
+  with task as (
+    select distinct on (l.run_id, l.idx, k.task_key) l.run_id, l.idx, l.step_id, k.task_key, e.ordinality::integer - 1 as task_idx, e.value, c.fan_queue
+    from unnest(lanes) as l
+      join app.recipe_steps as c on c.recipe_id = l.recipe_id and c.idx = l.idx
+      cross join lateral jsonb_array_elements(l.tasks) with ordinality as e
+      cross join lateral app.task_key(l.run_id, l.step_id, e.value) as k (task_key)
+    where l.run_status = 'PENDING'
+    order by l.run_id, l.idx, k.task_key, e.ordinality
+  ), new as (
+    insert into app.run_steps (run_id, idx, task_key, attempt, step_id, status, queue_name, app_version, partition_key, priority, queue_seq, task_idx, input, enqueued_at)
+    select k.run_id, k.idx, k.task_key, coalesce(p.attempt, 0) + 1, k.step_id, 'ENQUEUED', k.fan_queue, r.app_version, r.partition_key, r.priority, r.queue_seq,
+      k.task_idx, k.value, t
+    from task as k join app.runs as r on r.run_id = k.run_id
+      left join lateral (
+        select s.attempt, s.status from app.run_steps as s where s.run_id = k.run_id and s.idx = k.idx and s.task_key = k.task_key
+        order by s.attempt desc limit 1) as p on true
+    where p.status is distinct from 'SUCCESS'
+    returning run_id, idx, queue_name
+  ), parent as (
+    update app.run_steps as s set tasks_open = n.n
+    from (select new.run_id, new.idx, count(*)::integer as n from new group by 1, 2) as n, unnest(lanes) as l
+    where l.run_id = n.run_id and l.idx = n.idx and s.run_id = l.run_id and s.idx = l.idx and s.task_key = '' and s.attempt = l.attempt
+    returning s.run_id, s.idx
+  )
+  select array_agg(l) filter (where not exists (select from parent as p where p.run_id = l.run_id and p.idx = l.idx)),
+    (select array_agg(distinct new.queue_name) from new)
+  into idle, woken from unnest(lanes) as l;
+  perform app.wake_runners(woken);
+  return app.end_parents(idle, t);
+end
+$$;
+comment on function app.fan_out(app.lane_result[], timestamptz) is 'Puts the tasks of steps in line. Returns the steps all of whose tasks had succeeded before, or whose run is over: those are over too.';
+
+create or replace function app.join_tasks(finals app.lane_result[], t timestamptz)
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  complete app.lane_result[];
+begin
+  if cardinality(finals) = 0 then
+    return null;
+  end if;
+  with final as (
+    select f.run_id, f.idx, count(*)::integer as n, min(f.run_status) as run_status, min(f.recipe_id) as recipe_id from unnest(finals) as f group by 1, 2
+  ), parent as (
+    select s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open, f.n, f.run_status, f.recipe_id
+    from final as f join app.run_steps as s on s.run_id = f.run_id and s.idx = f.idx and s.task_key = '' and s.status = 'PENDING' and s.tasks_open > 0
+  ), counted as (
+    update app.run_steps as s set tasks_open = p.tasks_open - p.n from parent as p
+    where p.tasks_open > p.n and s.run_id = p.run_id and s.idx = p.idx and s.task_key = '' and s.attempt = p.attempt
+  )
+  select array_agg(row(p.run_id, p.idx, '', p.attempt, p.step_id, null, null, null, 'SUCCESS', p.output, null, null, false, null, null,
+    p.run_status, p.recipe_id)::app.lane_result)
+  into complete from parent as p where p.tasks_open <= p.n;
+  return app.end_parents(complete, t);
+end
+$$;
+comment on function app.join_tasks(app.lane_result[], timestamptz) is 'Counts final tasks off their steps and returns the steps whose last task this was, with their outcome.';
+
+create or replace function app.end_parents(parents app.lane_result[], t timestamptz)
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  over app.lane_result[];
+begin
+  if parents is null then
+    return null;
+  end if;
+  with outcome as (
+    select p.run_id, p.idx, p.attempt, p.step_id, p.output, p.run_status, p.recipe_id, x.*
+    from unnest(parents) as p
+      cross join lateral (
+        select count(*) as n, count(*) filter (where k.status <> 'SUCCESS') as failed,
+          (array_agg(k.error order by k.task_idx) filter (where k.status <> 'SUCCESS'))[1] as error,
+          jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by k.task_idx) as tasks
+        from (
+          select distinct on (s.task_key) s.* from app.run_steps as s
+          where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' order by s.task_key, s.attempt desc) as k) as x
+  ), ended as (
+    update app.run_steps as s set status = case when o.failed = 0 then 'SUCCESS' else 'ERROR' end, tasks_open = 0, ended_at = t,
+      output = jsonb_build_object('output', o.output, 'tasks', o.tasks),
+      error = case when o.failed > 0 then jsonb_build_object('code', coalesce(o.error ->> 'code', 'task_failed'),
+        'message', format('%s of %s tasks failed: %s', o.failed, o.n, coalesce(o.error ->> 'message', 'cancelled')), 'retryable', false) end
+    from outcome as o
+    where s.run_id = o.run_id and s.idx = o.idx and s.task_key = '' and s.attempt = o.attempt and s.status = 'PENDING'
+    returning s.*, o.run_status, o.recipe_id
+  )
+  select array_agg(row(e.run_id, e.idx, '', e.attempt, e.step_id, null, null, null, e.status, e.output, null, null, false, e.error, null,
+    e.run_status, e.recipe_id)::app.lane_result)
+  into over from ended as e;
+  return over;
+end
+$$;
+comment on function app.end_parents(app.lane_result[], timestamptz) is 'Ends steps whose tasks are all final: SUCCESS when every task succeeded, else ERROR with the first failure. The output is {output, tasks}.';

@@ -1,0 +1,61 @@
+-- Artifacts: what steps leave behind, and the audit trail of control actions.
+--
+--   app.keep_artifacts(accepted, t)                     with the commit of a step
+--   app.audit(run_id, op, actor, reason, t, more)       one OPS artifact per accepted control action
+--
+-- Invariant: sha256 is that of the bytes get_artifact returns; a step that ended well and left nothing has kind none, idx 999.
+
+create or replace function app.keep_artifacts(accepted app.lane_result[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  insert into app.artifacts (run_id, step_id, step_idx, task_key, attempt, idx, kind, name, media_type, size, sha256, created_at)
+  select a.run_id, a.step_id, a.idx, a.task_key, a.attempt, 999, 'none', 'none', 'text/plain', 4,
+    '140bedbf9c3f6d56a9846d2ba7088798683f4da0c248231336e6a05679e4fdfe', t
+  from unnest(accepted) as a
+  where a.status = 'SUCCESS' and a.tasks is null and coalesce(a.artifacts, '[]') in ('[]', 'null');
+
+  if exists (select from unnest(accepted) as a where a.artifacts is not null) then
+    with given as materialized (
+      select a.run_id, a.step_id, a.idx as step_idx, a.task_key, a.attempt, e.ordinality::integer - 1 as idx, e.value, b.body,
+        app.sha256_hex(b.body) as sha256
+      from unnest(accepted) as a
+        cross join lateral jsonb_array_elements(case jsonb_typeof(a.artifacts) when 'array' then a.artifacts end) with ordinality as e
+        cross join lateral (
+          select case when e.value ? 'body' then decode(e.value ->> 'body', 'base64')
+            else convert_to(app.canonical_json(e.value -> 'inline'), 'UTF8') end) as b (body)
+    ), kept as (
+      insert into app.artifact_blobs (sha256, body)
+      select distinct on (g.sha256) g.sha256, g.body from given as g where g.value ? 'body' order by g.sha256
+      on conflict do nothing
+    )
+    insert into app.artifacts (run_id, step_id, step_idx, task_key, attempt, idx, kind, name, media_type, size, sha256, inline, created_at)
+    select g.run_id, g.step_id, g.step_idx, g.task_key, g.attempt, g.idx, g.value ->> 'kind', g.value ->> 'name',
+      coalesce(g.value ->> 'mediaType', case when g.value ? 'body' then 'application/octet-stream' else 'application/json' end),
+      length(g.body), g.sha256, case when not g.value ? 'body' then g.value -> 'inline' end, t
+    from given as g order by g.run_id, g.step_idx, g.task_key, g.idx;
+  end if;
+end
+$$;
+comment on function app.keep_artifacts(app.lane_result[], timestamptz) is 'Writes the artifacts of accepted results, of failed attempts too; bodies once per content.';
+
+create or replace function app.audit(run_id text, op text, actor text, reason text, t timestamptz, more jsonb default '{}')
+returns void
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at)
+  select audit.run_id, 'OPS', (select count(*) from app.artifacts as a where a.run_id = audit.run_id and a.step_id = 'OPS' and a.step_idx is null)::integer,
+    'json_diagnostic', op || '.json', 'application/json', length(b.body), app.sha256_hex(b.body), d.inline, t
+  from (select jsonb_build_object('op', op, 'actor', actor, 'reason', reason, 'targetWorkflowID', audit.run_id, 'at', app.epoch_ms(t)) || more) as d (inline)
+    cross join lateral (select convert_to(app.canonical_json(d.inline), 'UTF8')) as b (body);
+$$;
+comment on function app.audit(text, text, text, text, timestamptz, jsonb) is 'Appends the artifact of one accepted control action: step_id OPS, kind json_diagnostic, inline {op, actor, reason, targetWorkflowID, at, …}.';

@@ -1,0 +1,234 @@
+-- Workers: who is there, and what happens to the work of those who are not.
+--
+--   app.register_worker(worker, info) → {worker, released}    a worker that restarts under its name gives its old leases back at once
+--   app.heartbeat(worker, leases) → directives                 extends what is still held; says which lanes to stop
+--   app.release(worker, leases) → how many                     gives lanes back
+--   app.retire_worker(worker)                                  leaves
+--   app.recover_leases() → how many                            part of work: takes over from those who gave no sign of life
+--
+-- A lost attempt ends as ERROR lease_expired (or lease_released) and a new one takes its place in line. Lost workers do not use up the
+-- step's attempts; max_recoveries of the queue in a row are too many (poison pill).
+-- Invariant: the lease of an attempt that ended this way can never commit. Leases and liveness use the real clock.
+
+create or replace function app.lose_leases(lost app.lease[], code text, message text)
+returns integer
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  t timestamptz := app.now();
+  held text[];
+  again app.run_steps[];
+  poisoned app.run_steps[];
+begin
+  held := array(
+    select r.run_id from app.runs as r where r.run_id = any (array(select l.run_id from unnest(lost) as l))
+    order by r.run_id for no key update skip locked);
+  with attempt as (
+    select s.run_id, s.idx, s.task_key, s.attempt, r.status as run_status, q.max_recoveries,
+      (select count(*) from app.run_steps as a
+       where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key and a.error ->> 'code' = 'lease_expired'
+         and a.attempt > coalesce((
+           select max(b.attempt) from app.run_steps as b
+           where b.run_id = s.run_id and b.idx = s.idx and b.task_key = s.task_key and b.attempt < s.attempt
+             and b.error ->> 'code' is distinct from 'lease_expired'), 0)) as in_a_row
+    from unnest(lost) as l
+      join app.run_steps as s on s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
+      join app.runs as r on r.run_id = s.run_id
+      join app.queues as q on q.queue_name = s.queue_name
+    where l.run_id = any (held)
+  ), ended as (
+    update app.run_steps as s set
+      status = case a.run_status when 'PENDING' then 'ERROR' else 'CANCELLED' end, ended_at = t,
+      error = jsonb_build_object(
+        'code', case when lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
+        'message', format(lose_leases.message, s.worker))
+    from attempt as a
+    where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt
+    returning s
+  )
+  select array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' = lose_leases.code),
+    array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' <> lose_leases.code)
+  into again, poisoned from ended as e;
+
+  if again is not null then
+    perform app.enqueue_attempts(
+      array(select a.run_id from unnest(again) as a), array(select a.idx from unnest(again) as a), array(select a.task_key from unnest(again) as a), t);
+  end if;
+  if poisoned is not null then
+    update app.runs as r set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', ended_at = t, updated_at = t,
+      error = p.error || jsonb_build_object('stepID', p.step_id, 'attempt', p.attempt)
+    from unnest(poisoned) as p where r.run_id = p.run_id and r.status = 'PENDING';
+    perform app.close_runs(array(select p.run_id from unnest(poisoned) as p), t);
+  end if;
+  perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
+  return coalesce(cardinality(again), 0) + coalesce(cardinality(poisoned), 0);
+end
+$$;
+comment on function app.lose_leases(app.lease[], text, text) is 'Ends the attempts that hold these leases and puts new ones in line. Runs that somebody else holds at this moment are left for the next time.';
+
+create or replace function app.recover_leases()
+returns integer
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  queue app.queues;
+  lost app.lease[];
+  n integer := 0;
+begin
+  for queue in select q.* from app.queues as q order by q.queue_name loop
+    lost := array(select l from app.expired_leases(queue.queue_name, queue.lease_seconds, 100) as l);
+    if cardinality(lost) > 0 then
+      n := n + app.lose_leases(lost, 'lease_expired', 'worker %s gave no sign of life');
+    end if;
+  end loop;
+  return n;
+end
+$$;
+comment on function app.recover_leases() is 'Takes over up to 100 expired leases per queue.';
+
+create or replace function app.leases_of(worker text)
+returns app.lease[]
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select array(
+    select l from app.leases() as l
+    where exists (
+      select from app.run_steps as s
+      where s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
+        and s.worker = $1));
+$$;
+comment on function app.leases_of(text) is 'The leases a worker holds.';
+
+create or replace function app.register_worker(worker text, info jsonb)
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  lost app.lease[];
+begin
+  perform app.check_input('worker', jsonb_build_object('worker', register_worker.worker));
+  perform app.check_input('register_worker', register_worker.info);
+  perform app.refuse('register_worker', (
+    select coalesce(jsonb_agg(jsonb_build_object('path', format('queues[%s]', q.ordinality - 1), 'message', 'is not a queue')), '[]')
+    from jsonb_array_elements(register_worker.info -> 'queues') with ordinality as q
+    where not exists (select from app.queues as a where to_jsonb(a.queue_name) = q.value)));
+  insert into app.workers as w (worker, app_version, queues, concurrency, host, pid, started_at, last_seen_at)
+  values (register_worker.worker, info ->> 'appVersion', array(select jsonb_array_elements_text(info -> 'queues')), (info ->> 'concurrency')::integer,
+    info ->> 'host', (info ->> 'pid')::integer, clock_timestamp(), clock_timestamp())
+  on conflict on constraint workers_pkey do update set app_version = excluded.app_version, queues = excluded.queues, concurrency = excluded.concurrency,
+    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, last_seen_at = excluded.last_seen_at, stopped_at = null;
+  lost := app.leases_of(register_worker.worker);
+  return jsonb_build_object('worker', register_worker.worker, 'released',
+    case when cardinality(lost) > 0 then app.lose_leases(lost, 'lease_expired', 'worker %s was restarted') else 0 end);
+end
+$$;
+comment on function app.register_worker(text, jsonb) is
+  'A worker begins: info {appVersion, queues[], concurrency, host?, pid?}. Leases it held under the same name before are taken back at once. Returns {worker, released}.';
+
+create or replace function app.check_leases(leases jsonb)
+returns void
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.check_items('lease', leases, 'leases');
+end
+$$;
+comment on function app.check_leases(jsonb) is 'Raises PT400 for a malformed list of leases.';
+
+create or replace function app.held(worker text, leases jsonb)
+returns setof app.lease
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select s.queue_name, s.msg_id, s.read_ct, null::timestamptz, s.run_id, s.task_key
+  from jsonb_to_recordset(held.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint, "readCt" integer)
+    join app.run_steps as s on s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.status = 'PENDING'
+      and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt" and s.worker = held.worker;
+$$;
+comment on function app.held(text, jsonb) is 'Those of the given leases that the worker still holds.';
+
+create or replace function app.heartbeat(worker text, leases jsonb default '[]')
+returns table (directive text, run_id text, idx integer, task_key text, queue_name text, msg_id bigint)
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_input('worker', jsonb_build_object('worker', heartbeat.worker));
+  perform app.check_leases(heartbeat.leases);
+  update app.workers as w set last_seen_at = clock_timestamp() where w.worker = heartbeat.worker and w.stopped_at is null;
+  if not found then
+    perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', heartbeat.worker), null, 'call app.register_worker first');
+  end if;
+  perform app.extend_leases(q.queue_name, q.ids, (select a.lease_seconds from app.queues as a where a.queue_name = q.queue_name))
+  from (select h.queue_name, array_agg(h.msg_id) as ids from app.held(heartbeat.worker, heartbeat.leases) as h group by h.queue_name) as q;
+  return query
+    select case when h.msg_id is null then 'lost' else 'cancel' end, x."runId", x.idx, x."taskKey", x.queue, x."msgId"
+    from jsonb_to_recordset(heartbeat.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint)
+      left join app.held(heartbeat.worker, heartbeat.leases) as h on h.queue_name = x.queue and h.msg_id = x."msgId"
+      left join app.runs as r on r.run_id = x."runId"
+    where h.msg_id is null or r.ended_at is not null;
+end
+$$;
+comment on function app.heartbeat(text, jsonb) is
+  'A sign of life: extends the given leases [{queue, msgId, readCt, runId, idx, taskKey}] that are still held. Rows say what to stop: lost (somebody else has it) or cancel (the run ended). PT404 for a worker that is not registered.';
+
+create or replace function app.release(worker text, leases jsonb)
+returns integer
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_input('worker', jsonb_build_object('worker', release.worker));
+  perform app.check_leases(release.leases);
+  return app.lose_leases(array(select h from app.held(release.worker, release.leases) as h), 'lease_released', 'worker %s gave it back');
+end
+$$;
+comment on function app.release(text, jsonb) is 'Gives lanes back; each goes in line again at its old place. Returns how many were held.';
+
+create or replace function app.retire_worker(worker text)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_input('worker', jsonb_build_object('worker', retire_worker.worker));
+  update app.workers as w set stopped_at = clock_timestamp() where w.worker = retire_worker.worker;
+  if not found then
+    perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', retire_worker.worker), null, 'select * from app.v_ops_workers');
+  end if;
+  perform app.lose_leases(app.leases_of(retire_worker.worker), 'lease_released', 'worker %s left');
+end
+$$;
+comment on function app.retire_worker(text) is 'A worker leaves and gives back what it still holds. PT404.';

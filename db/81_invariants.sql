@@ -1,0 +1,70 @@
+-- Laws: every promise as a query. A row is a broken promise; empty is healthy.
+--
+--   select * from app.v_invariants;        law, run_id, detail
+--
+-- The laws look at what can be open, not at history: runs by status through an index, leases through the short pgmq tables. The few that
+-- must see history read only small tables. Each law has a test that breaks it on purpose.
+
+create or replace view app.v_open_steps as
+select s.*, r.status as run_status, r.recipe_id
+from app.runs as r join app.run_steps as s using (run_id)
+where r.status in ('ENQUEUED', 'PENDING', 'WAITING_INPUT') and s.status in ('ENQUEUED', 'PENDING');
+comment on view app.v_open_steps is 'Attempts that are not final, of runs that are not over.';
+
+create or replace view app.v_invariants as
+with lease as materialized (
+  select * from app.leases()
+), held as (
+  select l.*, s.run_id is not null as has_step
+  from lease as l left join app.run_steps as s
+    on s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
+)
+select 'a receipt is seen once' as law, m.run_id, format('task %s was seen %s times', m.task_key, m.seen_count) as detail
+from app.mock_receipts as m where m.seen_count <> 1
+union all
+select 'a terminal run has no step in line', s.run_id, format('%s attempt %s is ENQUEUED', s.step_id, s.attempt)
+from app.run_steps as s join app.runs as r using (run_id) where s.queue_seq is not null and r.ended_at is not null
+union all
+select 'a terminal run has no open gate', g.run_id, format('gate %s is OPEN', g.gate_key)
+from app.gates as g join app.runs as r using (run_id) where g.status = 'OPEN' and r.status <> 'WAITING_INPUT'
+union all
+select 'a terminal run has no timer', m.run_id, format('%s timer %s is open', m.kind, m.timer_id)
+from app.timers as m join app.runs as r using (run_id) where m.fired_at is null and m.closed_at is null and r.ended_at is not null
+union all
+select 'a timer never fires early', m.run_id, format('%s timer %s fired at %s, due %s', m.kind, m.timer_id, m.fired_at, m.fire_at)
+from app.timers as m where m.fired_at < m.fire_at
+union all
+select 'a waiting run has an open gate', r.run_id, 'WAITING_INPUT without an open gate'
+from app.runs as r where r.status = 'WAITING_INPUT' and not exists (select from app.gates as g where g.run_id = r.run_id and g.status = 'OPEN')
+union all
+select 'a working run can go on', r.run_id, format('%s without an open step or a retry timer', r.status)
+from app.runs as r
+where r.status in ('ENQUEUED', 'PENDING')
+  and not exists (select from app.run_steps as s where s.run_id = r.run_id and s.status in ('ENQUEUED', 'PENDING'))
+  and not exists (select from app.timers as m where m.run_id = r.run_id and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)
+union all
+select 'a running step has a lease', s.run_id, format('%s attempt %s is PENDING without a message', s.step_id, s.attempt)
+from app.v_open_steps as s
+where s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0
+  and not exists (select from lease as l where l.queue_name = s.queue_name and l.msg_id = s.msg_id)
+union all
+select 'a lease has a running step', h.run_id, format('message %s of %s has no attempt', h.msg_id, h.queue_name) from held as h where not h.has_step
+union all
+select 'a lease has a worker', s.run_id, format('worker %s of %s attempt %s never registered', s.worker, s.step_id, s.attempt)
+from app.v_open_steps as s
+where s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0 and not exists (select from app.workers as w where w.worker = s.worker)
+union all
+select 'a step waits for exactly its open tasks', p.run_id, format('%s counts %s open tasks, there are %s', p.step_id, p.tasks_open, k.n)
+from app.v_open_steps as p
+  cross join lateral (
+    select count(*) as n
+    from (select distinct on (s.task_key) s.* from app.run_steps as s
+      where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' order by s.task_key, s.attempt desc) as s
+    where s.status in ('ENQUEUED', 'PENDING')
+      or exists (select from app.timers as m where m.run_id = s.run_id and m.idx = s.idx and m.task_key = s.task_key
+        and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)) as k
+where p.task_key = '' and p.tasks_open > 0 and p.tasks_open <> k.n
+union all
+select 'only one attempt of a step is open', s.run_id, format('%s has %s open attempts', s.step_id, count(*))
+from app.v_open_steps as s group by s.run_id, s.idx, s.step_id, s.task_key having count(*) > 1;
+comment on view app.v_invariants is 'One row per broken law: law, run_id, detail. Empty is healthy.';

@@ -1,0 +1,31 @@
+-- Grants: who may do what, on one page. PUBLIC may do nothing, nobody has DML on a table.
+--
+--   app_api     starts, reads, answers gates            a shim, an application
+--   app_worker  claims and commits                      a runner
+--   app_ops     recipes, queues, settings               a person on duty
+--   app_read    the oracles                             a dashboard
+
+revoke all on schema app from public;
+revoke all on all tables in schema app from public;
+revoke all on all sequences in schema app from public;
+revoke all on all routines in schema app from public;
+
+grant usage on schema app to app_api, app_worker, app_ops, app_read;
+
+grant execute on function
+  app.create_intent(jsonb), app.start_run(text, jsonb), app.start_runs(jsonb),
+  app.approve_plan(text, text, text, text, text), app.reply_gate(text, text, jsonb, text, text)
+to app_api, app_ops;
+grant execute on function
+  app.get_run(text), app.get_steps(text), app.get_artifact(bigint), app.list_artifacts(text), app.list_gates(text), app.list_runs(jsonb), app.now()
+to app_api, app_worker, app_ops, app_read;
+grant execute on function
+  app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.register_worker(text, jsonb), app.retire_worker(text)
+to app_worker;
+grant execute on function
+  app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb)
+to app_ops;
+-- a view's functions run with the rights of whoever reads it
+grant execute on function app.leases(), app.is_alive(app.workers) to app_read, app_ops;
+grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_invariants
+to app_read, app_ops;
