@@ -54,6 +54,8 @@ def load_order(db: Path) -> list[SqlFile]:
     numbers = [file.number for file in files]
     if numbers != sorted(numbers):
         raise LoadOrderError("db/install.sql: the numbers of the files must ascend")
+    if len(set(names)) != len(names):
+        raise LoadOrderError("db/install.sql names a file twice")
     if missing := [name for name in names if not (db / name).exists()]:
         raise LoadOrderError(f"db/install.sql names files that do not exist: {', '.join(missing)}")
     if forgotten := {path.name for path in db.glob("*.sql")} - {*names, "install.sql"}:
@@ -190,7 +192,7 @@ def _remember(conn: Connection[Any], key: str, value: Any) -> None:
 
 
 def run_revision(conn: Any, script: str) -> None:
-    """Run the frozen SQL beside a revision's Python file, over the SQLAlchemy connection that alembic gives it."""
+    """Run the frozen SQL beside a revision's Python file, over alembic's SQLAlchemy connection."""
     path = Path(script).with_suffix(".sql")
     run_sql(
         conn.connection.driver_connection,
