@@ -37,6 +37,25 @@ as $$
 $$;
 comment on function app.start_requests(jsonb) is 'Start arguments with their defaults, and the recipe version each would take.';
 
+create or replace function app.option_faults(runs jsonb, prefix text)
+returns table (path text, message text)
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select f.path, f.message from app.faults('start_run', runs, prefix) as f
+  union all
+  select concat_ws('.', part.at, nullif(f.path, '')), f.message
+  from jsonb_array_elements(runs) with ordinality as r
+    cross join lateral (values ('workload', r.value -> 'workload'), ('budget', r.value -> 'budget')) as v (name, value)
+    cross join lateral (select case when prefix = '' then v.name else format('%s[%s].%s', prefix, r.ordinality - 1, v.name) end) as part (at)
+    cross join lateral app.faults('workload', jsonb_build_array(v.value)) as f
+  where jsonb_typeof(v.value) = 'object';
+$$;
+comment on function app.option_faults(jsonb, text) is 'Every fault in the shape of start options, nested ones too.';
+
 create or replace function app.start_faults(runs jsonb, prefix text)
 returns table (path text, message text, code text)
 language sql
@@ -51,7 +70,12 @@ as $$
   select run.at || 'recipeName', 'is required: no default recipe is set', 'schema_violation' from run where run.recipe_name is null
   union all
   select run.at || 'queuePartitionKey', format('is required on the partitioned queue %s and must not be blank', q.queue_name), 'queue_policy_violation'
-  from run join app.queues as q using (queue_name) where q.partitioned and run.partition_key = ''
+  from run cross join lateral (
+      select q.queue_name from app.queues as q
+      where q.partitioned and (q.queue_name = run.queue_name
+        or exists (select from app.recipe_steps as c where c.recipe_id = run.recipe_id and q.queue_name in (c.queue_name, c.fan_queue)))
+      order by q.queue_name limit 1) as q
+  where run.partition_key = ''
   union all
   select run.at || 'workload.' || w.key, format('is %s, over the budget of %s', w.value, run.budget -> w.key), 'budget_violation'
   from run cross join lateral jsonb_each(run.workload) as w
@@ -75,14 +99,6 @@ declare
   faults jsonb;
   missing text;
 begin
-  perform app.refuse('start_run', (
-    select coalesce(jsonb_agg(jsonb_build_object('path', concat_ws('.', part.at, f.path), 'message', f.message) order by part.at, f.path), '[]')
-    from jsonb_array_elements(runs) with ordinality as r
-      cross join lateral (values ('workload', r.value -> 'workload'), ('budget', r.value -> 'budget')) as v (name, value)
-      cross join lateral (select case when prefix = '' then v.name else format('%s[%s].%s', prefix, r.ordinality - 1, v.name) end) as part (at)
-      cross join lateral app.faults('workload', jsonb_build_array(v.value)) as f
-    where jsonb_typeof(v.value) = 'object'));
-
   select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(runs, prefix) as f;
   if faults is not null then
     perform app.fail('PT400', faults #>> '{0,code}', format('start_run: %s %s', faults #>> '{0,path}', faults #>> '{0,message}'),
@@ -207,7 +223,7 @@ begin
   perform app.refuse('start_run', (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path), '[]')
     from (
-      select f.path, f.message from app.faults('start_run', jsonb_build_array(coalesce(start_run.options, 'null'))) as f
+      select f.path, f.message from app.option_faults(jsonb_build_array(coalesce(start_run.options, 'null')), '') as f
       union all select 'intentId', 'is required' where start_run.intent_id is null
       union all select 'intentId', 'must match ^ih_[0-9a-f]{64}$' where start_run.intent_id !~ '^ih_[0-9a-f]{64}$'
       union all select k.key, 'is unknown: the intent is the first argument'
@@ -230,13 +246,17 @@ as $$
 declare
   named jsonb;
 begin
-  perform app.check_items('start_run', start_runs.runs, 'runs');
+  if jsonb_typeof(start_runs.runs) is distinct from 'array' then
+    perform app.refuse('start_runs', '[{"path": "runs", "message": "must be an array"}]');
+  end if;
   perform app.refuse('start_runs', (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
     from (
-      select format('runs[%s].intentId', r.ordinality - 1) as path, 'is required, or intent, and not both' as message
+      select f.path, f.message from app.option_faults(start_runs.runs, 'runs') as f
+      union all
+      select format('runs[%s].intentId', r.ordinality - 1), 'is required, or intent, and not both'
       from jsonb_array_elements(start_runs.runs) with ordinality as r
-      where (nullif(r.value -> 'intentId', 'null') is null) = (nullif(r.value -> 'intent', 'null') is null)
+      where jsonb_typeof(r.value) = 'object' and (nullif(r.value -> 'intentId', 'null') is null) = (nullif(r.value -> 'intent', 'null') is null)
       union all
       select format('runs[%s].intent.%s', r.ordinality - 1, f.path), f.message
       from jsonb_array_elements(start_runs.runs) with ordinality as r
