@@ -1,7 +1,7 @@
 -- Arguments: what every public function accepts, as rows, and the one check that reads them.
 --
 --   app.v_arguments                                    shape, path, type, required, lowest, highest, pattern, one_of
---   app.faults(shape, items, prefix) → rows            every fault of every item, set-based
+--   app.faults(shape, items, name) → rows              every fault of every item, set-based
 --   app.check_input(shape, input), app.check_items     raise PT400 schema_violation that lists them all
 --
 -- Null counts as missing. Shapes are closed: a field that is not listed is a fault. lowest and highest bound a number, the length of
@@ -151,7 +151,7 @@ begin
       return 'must be an integer';
     end if;
   elsif kind <> all (string_to_array(type, '|')) then
-    return format('must be a %s', replace(type, '|', ' or a '));
+    return 'must be ' || replace(replace('a ' || replace(type, '|', ' or a '), 'a o', 'an o'), 'a a', 'an a');
   end if;
   if one_of is not null and (value #>> '{}') <> all (one_of) then
     return format('must be one of %s', array_to_string(one_of, ', '));
@@ -173,7 +173,19 @@ end
 $$;
 comment on function app.fault(jsonb, text, boolean, numeric, numeric, text, text[]) is 'What is wrong with one value, or null.';
 
-create or replace function app.faults(shape text, items jsonb, prefix text default '')
+create or replace function app.item_path(name text, ordinality bigint)
+returns text
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select case when name like '%[]' then format('%s[%s].', left(name, -2), ordinality - 1) else '' end;
+$$;
+comment on function app.item_path(text, bigint) is 'How the paths of an item begin: runs[0]. for an element of runs[], nothing for a single argument.';
+
+create or replace function app.faults(shape text, items jsonb, name text)
 returns table (path text, message text)
 language sql
 stable
@@ -182,12 +194,12 @@ security invoker
 set search_path = ''
 as $$
   with item as (
-    select i.value, case when prefix = '' then '' else format('%s[%s].', prefix, i.ordinality - 1) end as at
+    select i.value, app.item_path(name, i.ordinality) as at
     from jsonb_array_elements(items) with ordinality as i
   ), argument as (
     select * from app.v_arguments as a where a.shape = faults.shape
   )
-  select rtrim(item.at, '.'), 'must be an object' from item where jsonb_typeof(item.value) <> 'object'
+  select coalesce(nullif(rtrim(item.at, '.'), ''), name), 'must be an object' from item where jsonb_typeof(item.value) <> 'object'
   union all
   select item.at || k.key, 'is unknown'
   from item cross join lateral jsonb_object_keys(case jsonb_typeof(item.value) when 'object' then item.value else '{}' end) as k (key)
@@ -199,7 +211,7 @@ as $$
   where jsonb_typeof(item.value) = 'object' and f.message is not null
     and (a.required or item.value ? a.path);
 $$;
-comment on function app.faults(text, jsonb, text) is 'Every fault of an array of items of one shape. prefix names the array in the paths; empty for a single item.';
+comment on function app.faults(text, jsonb, text) is 'Every fault of an array of items of one shape. name is what the caller knows them by: runs[] for an array, options for a single argument.';
 
 create or replace function app.refuse(shape text, faults jsonb)
 returns void
@@ -222,7 +234,7 @@ end
 $$;
 comment on function app.refuse(text, jsonb) is 'Raises PT400 schema_violation when the list of {path, message} is not empty.';
 
-create or replace function app.check_items(shape text, items jsonb, prefix text default '')
+create or replace function app.check_items(shape text, items jsonb, name text)
 returns void
 language plpgsql
 volatile
@@ -232,16 +244,16 @@ set search_path = ''
 as $$
 begin
   if jsonb_typeof(items) is distinct from 'array' then
-    perform app.refuse(shape, jsonb_build_array(jsonb_build_object('path', prefix, 'message', 'must be an array')));
+    perform app.refuse(shape, jsonb_build_array(jsonb_build_object('path', rtrim(name, '[]'), 'message', 'must be an array')));
   end if;
   perform app.refuse(shape, (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
-    from app.faults(shape, items, prefix) as f));
+    from app.faults(shape, items, name) as f));
 end
 $$;
 comment on function app.check_items(text, jsonb, text) is 'Raises PT400 schema_violation that lists every fault of every item of an array.';
 
-create or replace function app.check_input(shape text, input jsonb)
+create or replace function app.check_input(shape text, input jsonb, name text default 'input')
 returns void
 language plpgsql
 volatile
@@ -250,7 +262,7 @@ security invoker
 set search_path = ''
 as $$
 begin
-  perform app.check_items(shape, jsonb_build_array(coalesce(input, 'null')));
+  perform app.check_items(shape, jsonb_build_array(coalesce(input, 'null')), name);
 end
 $$;
-comment on function app.check_input(text, jsonb) is 'Raises PT400 schema_violation that lists every fault of one object.';
+comment on function app.check_input(text, jsonb, text) is 'Raises PT400 schema_violation that lists every fault of one object.';

@@ -41,7 +41,7 @@ declare
   id text;
   is_new boolean;
 begin
-  perform app.check_input('create_intent', create_intent.intent);
+  perform app.check_input('create_intent', create_intent.intent, 'intent');
   body := app.intent_body(create_intent.intent);
   id := app.intent_id(body);
   insert into app.intents (intent_id, body) values (id, body) on conflict do nothing;

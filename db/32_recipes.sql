@@ -33,10 +33,10 @@ as $$
     select step.at || '.stepId', 'step ' || (step.value ->> 'stepId') from step
     union all select step.at || '.gate.key', 'gate ' || (step.value #>> '{gate,key}') from step
   )
-  select f.path, f.message from app.faults('put_recipe', jsonb_build_array(recipe)) as f
+  select f.path, f.message from app.faults('put_recipe', jsonb_build_array(recipe), 'recipe') as f
   union all
   select concat_ws('.', part.at, nullif(f.path, '')), f.message
-  from part cross join lateral app.faults(part.shape, jsonb_build_array(part.value)) as f
+  from part cross join lateral app.faults(part.shape, jsonb_build_array(part.value), '') as f
   where part.value is not null and part.value <> 'null'
   union all
   select queue.path, format('names the queue %s, which does not exist', queue.name)

@@ -37,7 +37,7 @@ as $$
 $$;
 comment on function app.start_requests(jsonb) is 'Start arguments with their defaults, and the recipe version each would take.';
 
-create or replace function app.option_faults(runs jsonb, prefix text)
+create or replace function app.option_faults(runs jsonb, name text)
 returns table (path text, message text)
 language sql
 stable
@@ -45,18 +45,18 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select f.path, f.message from app.faults('start_run', runs, prefix) as f
+  select f.path, f.message from app.faults('start_run', runs, name) as f
   union all
-  select concat_ws('.', part.at, nullif(f.path, '')), f.message
+  select concat_ws('.', part.at, f.path), f.message
   from jsonb_array_elements(runs) with ordinality as r
     cross join lateral (values ('workload', r.value -> 'workload'), ('budget', r.value -> 'budget')) as v (name, value)
-    cross join lateral (select case when prefix = '' then v.name else format('%s[%s].%s', prefix, r.ordinality - 1, v.name) end) as part (at)
-    cross join lateral app.faults('workload', jsonb_build_array(v.value)) as f
+    cross join lateral (select app.item_path(option_faults.name, r.ordinality) || v.name) as part (at)
+    cross join lateral app.faults('workload', jsonb_build_array(v.value), part.at) as f
   where jsonb_typeof(v.value) = 'object';
 $$;
 comment on function app.option_faults(jsonb, text) is 'Every fault in the shape of start options, nested ones too.';
 
-create or replace function app.start_faults(runs jsonb, prefix text)
+create or replace function app.start_faults(runs jsonb, name text)
 returns table (path text, message text, code text)
 language sql
 stable
@@ -65,7 +65,7 @@ security invoker
 set search_path = ''
 as $$
   with run as (
-    select r.*, case when prefix = '' then '' else format('%s[%s].', prefix, r.ord - 1) end as at from app.start_requests(runs) as r
+    select r.*, app.item_path(name, r.ord) as at from app.start_requests(runs) as r
   )
   select run.at || 'recipeName', 'is required: no default recipe is set', 'schema_violation' from run where run.recipe_name is null
   union all
@@ -87,7 +87,7 @@ as $$
 $$;
 comment on function app.start_faults(jsonb, text) is 'What policy has against a start: partition law, budget.';
 
-create or replace function app.check_start(runs jsonb, prefix text)
+create or replace function app.check_start(runs jsonb, name text)
 returns void
 language plpgsql
 volatile
@@ -99,7 +99,7 @@ declare
   faults jsonb;
   missing text;
 begin
-  select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(runs, prefix) as f;
+  select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(runs, name) as f;
   if faults is not null then
     perform app.fail('PT400', faults #>> '{0,code}', format('start_run: %s %s', faults #>> '{0,path}', faults #>> '{0,message}'),
       (select jsonb_agg(f - 'code') from jsonb_array_elements(faults) as f), 'fix the fields named in details; nothing was written');
@@ -164,7 +164,7 @@ end
 $$;
 comment on function app.check_drift(jsonb) is 'Raises PT409 when a run exists with other arguments, or could not start because its recipe version is not active.';
 
-create or replace function app.begin_runs(runs jsonb, prefix text)
+create or replace function app.begin_runs(runs jsonb, name text)
 returns jsonb
 language plpgsql
 volatile
@@ -176,7 +176,7 @@ declare
   t timestamptz := app.now();
   started text[];
 begin
-  perform app.check_start(runs, prefix);
+  perform app.check_start(runs, name);
   with new as (
     insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, app_version, trace_id, tenant_id,
       oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at)
@@ -223,13 +223,13 @@ begin
   perform app.refuse('start_run', (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path), '[]')
     from (
-      select f.path, f.message from app.option_faults(jsonb_build_array(coalesce(start_run.options, 'null')), '') as f
+      select f.path, f.message from app.option_faults(jsonb_build_array(coalesce(start_run.options, 'null')), 'options') as f
       union all select 'intentId', 'is required' where start_run.intent_id is null
       union all select 'intentId', 'must match ^ih_[0-9a-f]{64}$' where start_run.intent_id !~ '^ih_[0-9a-f]{64}$'
       union all select k.key, 'is unknown: the intent is the first argument'
         from jsonb_object_keys(case jsonb_typeof(start_run.options) when 'object' then start_run.options else '{}' end) as k (key)
         where k.key in ('intentId', 'intent')) as f));
-  return app.begin_runs(jsonb_build_array(start_run.options || jsonb_build_object('intentId', start_run.intent_id)), '') -> 0;
+  return app.begin_runs(jsonb_build_array(start_run.options || jsonb_build_object('intentId', start_run.intent_id)), 'options') -> 0;
 end
 $$;
 comment on function app.start_run(text, jsonb) is
@@ -252,7 +252,7 @@ begin
   perform app.refuse('start_runs', (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
     from (
-      select f.path, f.message from app.option_faults(start_runs.runs, 'runs') as f
+      select f.path, f.message from app.option_faults(start_runs.runs, 'runs[]') as f
       union all
       select format('runs[%s].intentId', r.ordinality - 1), 'is required, or intent, and not both'
       from jsonb_array_elements(start_runs.runs) with ordinality as r
@@ -260,7 +260,7 @@ begin
       union all
       select format('runs[%s].intent.%s', r.ordinality - 1, f.path), f.message
       from jsonb_array_elements(start_runs.runs) with ordinality as r
-        cross join lateral app.faults('create_intent', jsonb_build_array(r.value -> 'intent')) as f
+        cross join lateral app.faults('create_intent', jsonb_build_array(r.value -> 'intent'), 'intent') as f
       where jsonb_typeof(r.value -> 'intent') = 'object') as f));
   with request as (
     select r.ordinality, r.value, app.intent_body(r.value -> 'intent') as body
@@ -274,7 +274,7 @@ begin
     on conflict do nothing
   )
   select coalesce(jsonb_agg(k.value order by k.ordinality), '[]') into named from known as k;
-  return coalesce(app.begin_runs(named, 'runs'), '[]');
+  return coalesce(app.begin_runs(named, 'runs[]'), '[]');
 end
 $$;
 comment on function app.start_runs(jsonb) is

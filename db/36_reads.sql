@@ -233,7 +233,7 @@ declare
   ids text[];
   last_at timestamptz;
 begin
-  perform app.check_input('list_runs', list_runs.filter);
+  perform app.check_input('list_runs', list_runs.filter, 'filter');
   n := coalesce((list_runs.filter ->> 'limit')::integer, 50);
   if list_runs.filter ->> 'cursor' is not null then
     if list_runs.filter ->> 'cursor' !~ '^[0-9]{1,18}\..+$' then

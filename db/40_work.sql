@@ -38,16 +38,16 @@ begin
   then
     return;
   end if;
-  perform app.check_items('result', results, 'results');
+  perform app.check_items('result', results, 'results[]');
   perform app.refuse('work', (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
     from jsonb_array_elements(results) with ordinality as r
       cross join lateral (
         select format('results[%s].error', r.ordinality - 1) || coalesce('.' || nullif(e.path, ''), ''), e.message
-        from app.faults('error', jsonb_build_array(r.value -> 'error')) as e where r.value ->> 'status' = 'ERROR'
+        from app.faults('error', jsonb_build_array(coalesce(r.value -> 'error', 'null')), '') as e where r.value ->> 'status' = 'ERROR'
         union all
         select format('results[%s].%s', r.ordinality - 1, a.path), a.message
-        from app.faults('artifact', coalesce(nullif(r.value -> 'artifacts', 'null'), '[]'), 'artifacts') as a
+        from app.faults('artifact', coalesce(nullif(r.value -> 'artifacts', 'null'), '[]'), 'artifacts[]') as a
         union all
         select format('results[%s].artifacts[%s]', r.ordinality - 1, a.ordinality - 1), 'must have inline or body, and not both'
         from jsonb_array_elements(coalesce(nullif(r.value -> 'artifacts', 'null'), '[]')) with ordinality as a
@@ -244,7 +244,7 @@ begin
   then
     return;
   end if;
-  perform app.check_input('want', want);
+  perform app.check_input('want', want, 'want');
   perform app.refuse('work', (
     select coalesce(jsonb_agg(jsonb_build_object('path', 'want.queues.' || w.key,
       'message', case when exists (select from app.queues as q where q.queue_name = w.key) then 'must be an integer between 0 and 99999' else 'is not a queue' end)

@@ -123,7 +123,7 @@ declare
   lost app.lease[];
 begin
   perform app.check_input('worker', jsonb_build_object('worker', register_worker.worker));
-  perform app.check_input('register_worker', register_worker.info);
+  perform app.check_input('register_worker', register_worker.info, 'info');
   perform app.refuse('register_worker', (
     select coalesce(jsonb_agg(jsonb_build_object('path', format('queues[%s]', q.ordinality - 1), 'message', 'is not a queue')), '[]')
     from jsonb_array_elements(register_worker.info -> 'queues') with ordinality as q
@@ -150,7 +150,7 @@ security invoker
 set search_path = ''
 as $$
 begin
-  perform app.check_items('lease', leases, 'leases');
+  perform app.check_items('lease', leases, 'leases[]');
 end
 $$;
 comment on function app.check_leases(jsonb) is 'Raises PT400 for a malformed list of leases.';
