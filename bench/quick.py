@@ -177,10 +177,12 @@ def measure_ceiling(dsn: str, runs: int) -> float:
         total = runs * STEPS
 
         def drain(own: Connection[Any]) -> None:
-            empty = 0
-            while empty < 3:
-                row = own.execute(_SQL["ceiling_call"], {"batch": BATCH, "steps": STEPS}).fetchone()
-                empty = 0 if row and row[0] else empty + 1
+            done: list[int] = []
+            idle = 0
+            while idle < 3:
+                call = {"done": done, "batch": BATCH, "steps": STEPS}
+                done = [row[0] for row in own.execute(_SQL["ceiling_call"], call)]
+                idle = 0 if done else idle + 1
 
         with closing(database.connect(dsn)) as first, closing(database.connect(dsn)) as second:
             threads = [threading.Thread(target=drain, args=(own,)) for own in (first, second)]

@@ -1,5 +1,6 @@
--- Statements of bench/quick.py. The ceiling is the least that any set-based engine on Postgres has to do for a step:
--- take it from a queue, store its result, put the next one in the queue; fifty steps in one statement, committed at once.
+-- Statements of bench/quick.py. The ceiling is the least that a set-based engine on Postgres has to do for a step whose
+-- work happens outside the database: lease it, store its result, hand the queue over to the next step. One statement
+-- commits fifty steps and leases fifty more; two connections; nothing else (no attempts, artifacts, transitions, fairness).
 
 -- name: server
 select current_setting('server_version') as version, current_setting('fsync') as fsync,
@@ -10,22 +11,25 @@ drop schema if exists ceiling cascade;
 create schema ceiling;
 create table ceiling.results (run_id text not null, idx integer not null, output jsonb, ended_at timestamptz not null default clock_timestamp(),
                               primary key (run_id, idx));
-create table ceiling.queue (id bigint generated always as identity primary key, run_id text not null, idx integer not null);
+create table ceiling.queue (id bigint generated always as identity primary key, run_id text not null, idx integer not null,
+                            leased_until timestamptz) with (fillfactor = 70);
 
 -- name: ceiling_seed
 insert into ceiling.queue (run_id, idx) select 'ih_' || repeat(md5(n::text), 2), 0 from generate_series(1, %(runs)s) as n;
 
 -- name: ceiling_call
-with taken as (
-  delete from ceiling.queue
-  where id = any (array(select q.id from ceiling.queue as q order by q.id limit %(batch)s for update skip locked))
-  returning run_id, idx
+with committed as (
+  delete from ceiling.queue where id = any (%(done)s::bigint[]) returning run_id, idx
 ), stored as (
-  insert into ceiling.results (run_id, idx, output) select run_id, idx, jsonb_build_object('idx', idx) from taken
+  insert into ceiling.results (run_id, idx, output) select run_id, idx, jsonb_build_object('idx', idx) from committed
 ), handed_over as (
-  insert into ceiling.queue (run_id, idx) select run_id, idx + 1 from taken where idx + 1 < %(steps)s
+  insert into ceiling.queue (run_id, idx) select run_id, idx + 1 from committed where idx + 1 < %(steps)s
 )
-select count(*) from taken;
+update ceiling.queue set leased_until = clock_timestamp() + interval '30 seconds'
+where id = any (array(
+  select q.id from ceiling.queue as q
+  where q.leased_until is null and q.id <> all (%(done)s::bigint[]) order by q.id limit %(batch)s for update skip locked))
+returning id;
 
 -- name: ceiling_count
 select count(*) from ceiling.results;
