@@ -1,28 +1,80 @@
-# Sisu-Kodo. `make help` lists what there is; nothing here needs root or an installed Postgres.
-SHELL       := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+# Sisu-Kodo. `make` lists what there is; nothing here needs root or an installed Postgres.
+SHELL         := /bin/bash
+.SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules --no-print-directory
+MAKEFLAGS     += --no-builtin-rules --no-print-directory
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+SISU   := $(BIN)/sisu
+CHECKED := runner migrations tests bench
+
+# The embedded engine, workspaces and scratch files of this checkout.
 export SISU_HOME ?= $(CURDIR)/.sisu
 
 .PHONY: help
-help:  ## this table
-	@awk -F ':  ## ' '/^[a-z0-9\\:-]+:.*  ## /{split($$1, t, /:[ a-z$$(]|:$$/); name=$$1; sub(/: .*$$/, "", name); \
-	  sub(/:[^:\\]*$$/, "", name); gsub(/\\/, "", name); printf "  \033[36m%-16s\033[0m %s\n", name, $$NF}' $(MAKEFILE_LIST)
+help: ## this table
+	@printf 'make TARGET, where TARGET is\n'
+	@sed -n 's/^\([a-z0-9:\\-]*[a-z0-9]\): [^#]*## \(.*\)/\1\t\2/p; s/^# --- \(.*\) -*$$/\n\1/p' $(firstword $(MAKEFILE_LIST)) \
+	  | sed 's/ -*$$//; s/\\:/:/g' | awk -F '\t' 'NF < 2 {print; next} {printf "  %-16s %s\n", $$1, $$2}'
 
-# --- environment -----------------------------------------------------------------------------------------------
-.PHONY: venv
-venv: $(STAMP)  ## .venv with everything installed (again when pyproject.toml changes)
+# --- first things -------------------------------------------------------------------------------------------------
+.PHONY: venv demo dev
+venv: $(STAMP) ## .venv with everything installed; again when pyproject.toml changes
+demo: $(STAMP) ## the golden path on real input, live: plan, approve, execute, prove
+	@$(SISU) demo $(ARGS)
+dev: $(STAMP) ## everything that is missing of database and worker, in this terminal
+	@$(SISU) dev $(ARGS)
 
 $(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "the venv module is missing: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	@echo "installing into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12 …' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo 'Python has no venv module: on Debian, apt-get install python3-venv' >&2; exit 1; }
+	@echo 'installing into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action ignore -e '.[dev]'
 	@touch $@
+
+# --- proofs -------------------------------------------------------------------------------------------------------
+.PHONY: test quick lint bench-quick
+test: lint ## every test: SQL tests in pgTAP style, pytest, linters and types
+	@$(BIN)/python -m pytest $(ARGS)
+quick: $(STAMP) ## the fast half: SQL, policy, contracts and unit tests
+	@$(BIN)/python -m pytest -q tests/test_sql.py tests/unit $(wildcard tests/policy) $(ARGS)
+lint: $(STAMP) ## ruff and mypy --strict
+	@$(BIN)/ruff check --output-format concise .
+	@$(BIN)/mypy
+bench-quick: $(STAMP) ## runs/s, steps/s and latency beside the server's own ceiling
+	@$(BIN)/python -m bench.quick $(ARGS)
+
+# --- the database: embedded, or the one of DATABASE_URL -----------------------------------------------------------
+.PHONY: db\:up db\:down db\:migrate db\:reset db\:sys\:reset db\:psql db\:status
+db\:up: $(STAMP) ## start the embedded Postgres
+	@$(SISU) db up
+db\:down: $(STAMP) ## stop it
+	@$(SISU) db down
+db\:migrate: $(STAMP) ## bring the schema, its functions and the shipped recipes to this version
+	@$(SISU) db migrate
+db\:reset: $(STAMP) ## delete every run and migrate anew (ARGS=--yes for a DATABASE_URL)
+	@$(SISU) db reset $(ARGS)
+db\:sys\:reset: $(STAMP) ## empty the queue tables only; refused while a run is unfinished
+	@$(SISU) db reset --system $(ARGS)
+db\:psql: $(STAMP) ## a psql prompt on it (ARGS="-c 'select …'")
+	@$(SISU) db psql -- $(ARGS)
+db\:status: $(STAMP) ## does it run, and at which version
+	@$(SISU) db status
+
+# --- keeping house ------------------------------------------------------------------------------------------------
+.PHONY: freeze-initial clean clean-all
+freeze-initial: $(STAMP) ## write the first revision's SQL anew from db/00–19 (before the first release only)
+	@$(BIN)/python migrations/replay.py --freeze
+clean: ## remove caches and build results
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+clean-all: clean ## also stop the engine, remove its data and the virtual environment
+	@if [ -x $(SISU) ] && [ -e $(SISU_HOME) ]; then env -u DATABASE_URL $(SISU) db down --delete-data; \
+	elif [ -e $(SISU_HOME)/pg/data/postmaster.pid ]; then kill -INT $$(head -n 1 $(SISU_HOME)/pg/data/postmaster.pid) || true; fi
+	@rm -rf $(SISU_HOME) $(VENV)

@@ -148,7 +148,7 @@ class Engine:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        if not self.home.exists():
+        with suppress(FileExistsError):
             self.home.mkdir(parents=True)
             self.home.chmod(0o755)
         try:
