@@ -49,3 +49,9 @@ comment on view app.v_gates_open is 'Gates that wait for a human, with the call 
 create or replace view app.v_state_machine as
 select t.entity, t.from_status, t.to_status, t.action from app.run_transitions as t;
 comment on view app.v_state_machine is 'The legal transitions of runs and step attempts; everything else is PT409.';
+
+create or replace view app.v_recipes as
+select p.name, p.version, p.status, p.queue_name, array(select c.step_id from app.recipe_steps as c where c.recipe_id = p.recipe_id order by c.idx) as steps,
+  p.body ->> 'description' as description, p.created_at, p.activated_at
+from app.recipes as p;
+comment on view app.v_recipes is 'Recipe versions with the names of their steps; new runs take the active one.';

@@ -27,5 +27,5 @@ grant execute on function
 to app_ops;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers) to app_read, app_ops;
-grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_invariants
+grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants
 to app_read, app_ops;
