@@ -27,6 +27,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
+
 from sisu_kodo import database
 from sisu_kodo.cli.processes import start_runner, stop_runner
 from sisu_kodo.client import TERMINAL, Client, connected

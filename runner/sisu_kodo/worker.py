@@ -178,10 +178,10 @@ class Worker:
         if self._options.once and call.poll:
             desk.claiming = False
             desk.stir.set()
-        elif (
-            self._options.until_idle and call.poll and not assigned and not desk.lanes and not desk.in_flight
-        ):
-            desk.drain()
+        elif self._options.until_idle and call.poll and not call.results and not assigned:
+            # It asked for all queues, reported nothing and got nothing; and the other pumps are at rest too.
+            if len(call.want) == len(desk.limits) and not desk.lanes and not desk.in_flight:
+                desk.drain()
 
     async def _ticker(self) -> None:
         while True:

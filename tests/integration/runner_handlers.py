@@ -1,0 +1,56 @@
+"""Handlers for the runner's tests that need a process of its own (`sisu runner --import …`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from sisu_kodo import StepContext, StepResult, handler
+
+
+def _mark(ctx: StepContext, word: str) -> None:
+    folder = ctx.intent["inputs"].get("marks")
+    if folder:
+        path = Path(folder) / f"{word}-{ctx.step_id}-{ctx.task_key[:8]}-{ctx.attempt}"
+        path.write_text("", encoding="utf-8")
+
+
+def _released(ctx: StepContext) -> bool:
+    folder = ctx.intent["inputs"].get("marks")
+    return bool(folder) and (Path(folder) / "go").exists()
+
+
+@handler("test/noop")
+async def noop(ctx: StepContext) -> dict[str, int]:
+    return {"idx": ctx.idx}
+
+
+@handler("test/slow")
+async def slow(ctx: StepContext) -> str:
+    """Waits a little, so that many runs are under way at once."""
+    await asyncio.sleep(0.02)
+    return "slow"
+
+
+@handler("test/hold")
+def hold(ctx: StepContext) -> str:
+    """Says that it has begun, then holds its lane until the file `go` appears or the run is cancelled."""
+    _mark(ctx, "begun")
+    while not _released(ctx) and not ctx.cancelled():
+        time.sleep(0.01)
+    _mark(ctx, "cancelled" if ctx.cancelled() else "ended")
+    return "held"
+
+
+@handler("test/plan")
+def plan(ctx: StepContext) -> StepResult:
+    """Fans out as many tasks as the inputs say."""
+    return StepResult(output="planned", tasks=[{"n": n} for n in range(ctx.intent["inputs"].get("tasks", 1))])
+
+
+@handler("test/task")
+def task(ctx: StepContext) -> StepResult:
+    """A task with a receipt that holds its lane like test/hold."""
+    hold(ctx)
+    return StepResult(output=ctx.task, receipt=True)

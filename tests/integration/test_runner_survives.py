@@ -1,0 +1,168 @@
+"""Runners as processes of their own: signals, kill -9, lost connections. Nothing may be lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sisu_kodo.client import Client
+from tests.integration.runner_support import (
+    put,
+    runner_process,
+    scalar,
+    short_leases,
+    start,
+    start_many,
+    statuses,
+    wait_for_status,
+    wait_until,
+)
+
+Database = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def client(conn: Database) -> Iterator[Client]:
+    client = Client(conn)
+    yield client
+    assert client.broken_laws() == []
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _begun(marks: Path, count: int = 1) -> list[Path]:
+    found: list[Path] = wait_until(
+        lambda: paths if len(paths := list(marks.glob("begun-*"))) >= count else None,
+        f"{count} handlers begun",
+    )
+    return found
+
+
+def test_sigterm_drains(dsn: str, client: Client, marks: Path) -> None:
+    put(client, {"handler": "test/hold"}, {"handler": "test/noop"})
+    run_id = start(client, marks=str(marks))
+    with runner_process(dsn) as process:
+        _begun(marks)
+        later = start(client, "after the signal", marks=str(marks))
+        process.send_signal(signal.SIGTERM)
+        (marks / "go").touch()
+        assert process.wait(20) == 0
+    assert statuses(client, run_id)[0] == ("S0", "SUCCESS", 1)
+    assert client.run(run_id)["status"] == "PENDING", "the next step is for another runner"
+    with runner_process(dsn, name="runner-b"):
+        wait_for_status(client, run_id, "SUCCESS")
+        wait_for_status(client, later, "SUCCESS")
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 1), ("S1", "SUCCESS", 1)]
+
+
+def test_a_second_signal_gives_the_leases_back(dsn: str, client: Client, marks: Path) -> None:
+    put(client, {"handler": "test/hold"})
+    run_id = start(client, marks=str(marks))
+    with runner_process(dsn) as process:
+        _begun(marks)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    (marks / "go").touch()
+    with runner_process(dsn, name="runner-b"):
+        wait_for_status(client, run_id, "SUCCESS")
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 2)]
+
+
+def test_kill_9_during_a_fan_out_and_a_restart_under_the_same_name(
+    dsn: str, client: Client, conn: Database, marks: Path
+) -> None:
+    put(
+        client,
+        {"handler": "test/plan", "fanOut": {"queue": "sbxQ", "handler": "test/task"}},
+        {"handler": "test/noop"},
+    )
+    run_id = start(client, marks=str(marks), tasks=3)
+    with runner_process(dsn) as process:
+        _begun(marks, 3)
+        process.kill()
+        process.wait()
+        (marks / "go").touch()
+    with runner_process(dsn):
+        wait_for_status(client, run_id, "SUCCESS")
+    assert scalar(conn, "select array_agg(seen_count) from app.mock_receipts where run_id = %s", run_id) == [
+        1,
+        1,
+        1,
+    ]
+    attempts = [(s["status"], s["attempt"]) for s in client.steps(run_id) if s.get("taskKey")]
+    assert attempts == [("SUCCESS", 2)] * 3
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 1), ("S1", "SUCCESS", 1)]
+
+
+def test_another_runner_takes_over_when_the_leases_of_a_dead_one_end(
+    dsn: str, client: Client, marks: Path
+) -> None:
+    short_leases(dsn)
+    put(client, {"handler": "test/hold"})
+    run_id = start(client, marks=str(marks))
+    with runner_process(dsn) as process:
+        _begun(marks)
+        process.kill()
+        process.wait()
+        (marks / "go").touch()
+    with runner_process(dsn, name="runner-b"):
+        wait_for_status(client, run_id, "SUCCESS")
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 2)]
+
+
+def test_a_runner_that_slept_through_its_lease_is_fenced_off(
+    dsn: str, client: Client, conn: Database, marks: Path
+) -> None:
+    short_leases(dsn)
+    put(client, {"handler": "test/hold"})
+    run_id = start(client, marks=str(marks))
+    with runner_process(dsn) as process:
+        _begun(marks)
+        os.kill(process.pid, signal.SIGSTOP)
+        with runner_process(dsn, name="runner-b"):
+            _begun(marks, 2)
+            (marks / "go").touch()
+            wait_for_status(client, run_id, "SUCCESS")
+        os.kill(process.pid, signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 2)]
+    assert (
+        scalar(conn, "select count(*) from app.run_steps where run_id = %s and status = 'SUCCESS'", run_id)
+        == 1
+    )
+
+
+def test_lost_connections_lose_nothing(dsn: str, client: Client, conn: Database) -> None:
+    short_leases(dsn, 2)
+    put(client, *[{"handler": "test/slow"}] * 3)
+    ids = start_many(client, 200)
+    with runner_process(dsn, "--concurrency", "20"):
+        for done in (20, 60, 120):
+            wait_until(partial(_at_least, conn, done), f"{done} runs done")
+            conn.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name like 'sisu runner%' and datname = current_database()"
+            )
+        wait_until(lambda: _succeeded(conn) == len(ids), "all runs done", 60)
+    assert scalar(conn, "select max(n) from (select count(*) as n from app.run_steps where status = 'SUCCESS'"
+                        " group by run_id, idx) as s") == 1  # fmt: skip
+
+
+def _at_least(conn: Database, count: int) -> bool:
+    return _succeeded(conn) >= count
+
+
+def _succeeded(conn: Database) -> int:
+    return int(scalar(conn, "select count(*) from app.runs where status = 'SUCCESS'"))
