@@ -178,10 +178,12 @@ class Worker:
         if self._options.once and call.poll:
             desk.claiming = False
             desk.stir.set()
-        elif self._options.until_idle and call.poll and not call.results and not assigned:
-            # It asked for all queues, reported nothing and got nothing; and the other pumps are at rest too.
-            if len(call.want) == len(desk.limits) and not desk.lanes and not desk.in_flight:
-                desk.drain()
+            return
+        # Idle: this call asked for every queue, reported nothing and got nothing; the other pumps are at rest.
+        asked_for_all = call.poll and not call.results and len(call.want) == len(desk.limits)
+        at_rest = not assigned and not desk.lanes and not desk.in_flight
+        if self._options.until_idle and asked_for_all and at_rest:
+            desk.drain()
 
     async def _ticker(self) -> None:
         while True:
