@@ -179,7 +179,7 @@ class Worker:
             desk.claiming = False
             desk.stir.set()
             return
-        # Idle: this call asked for every queue, reported nothing and got nothing; the other pumps are at rest.
+        # Idle: this call asked for every queue, reported nothing and got nothing; so did the other pumps.
         asked_for_all = call.poll and not call.results and len(call.want) == len(desk.limits)
         at_rest = not assigned and not desk.lanes and not desk.in_flight
         if self._options.until_idle and asked_for_all and at_rest:
