@@ -77,7 +77,7 @@ end $$;
 create or replace function ok(boolean, text default null) returns text language plpgsql as $$
 declare
   n integer := _tap_set('run', _tap('run') + 1);
-  name text := case when coalesce($2, '') = '' then '' else ' - ' || replace(replace($2, '#', '\#'), E'\n', E'\n# ') end;
+  name text := case when coalesce($2, '') = '' then '' else ' - ' || replace($2, E'\n', E'\n# ') end;
 begin
   if _tap('planned') = 0 then
     raise exception 'You tried to run a test without a plan! Gotta have a plan';
@@ -309,15 +309,11 @@ $$;
 create or replace function has_table(name, name, text) returns text language sql volatile as $$
   select ok(_tap_relation($1, $2, 'rp'), coalesce($3, format('Table %I.%I should exist', $1, $2)))
 $$;
-create or replace function has_table(name, name) returns text language sql volatile as 'select has_table($1, $2, null)';
 create or replace function hasnt_table(name, name, text) returns text language sql volatile as $$
   select ok(not _tap_relation($1, $2, 'rp'), coalesce($3, format('Table %I.%I should not exist', $1, $2)))
 $$;
 create or replace function has_view(name, name, text) returns text language sql volatile as $$
   select ok(_tap_relation($1, $2, 'v'), coalesce($3, format('View %I.%I should exist', $1, $2)))
-$$;
-create or replace function has_view(name, name) returns text language sql volatile as $$
-  select has_view($1, $2, null)
 $$;
 create or replace function has_role(name, text default null) returns text language sql volatile as $$
   select ok(exists (select from pg_roles where rolname = $1), coalesce($2, format('Role %I should exist', $1)))
@@ -351,9 +347,6 @@ create or replace function has_function(name, name, name[]) returns text languag
 $$;
 create or replace function has_function(name, name, text) returns text language sql volatile as $$
   select ok(_tap_function($1, $2, null), $3)
-$$;
-create or replace function has_function(name, name) returns text language sql volatile as $$
-  select ok(_tap_function($1, $2, null), _tap_signature($1, $2, null) || ' should exist')
 $$;
 create or replace function hasnt_function(name, name, name[], text) returns text language sql volatile as $$
   select ok(not _tap_function($1, $2, $3), coalesce($4, _tap_signature($1, $2, $3) || ' should not exist'))
