@@ -45,8 +45,16 @@ class Client:
         """`{name, version, status, isReplay}`; the version put is the active one afterwards."""
         put = self._object("put_recipe", recipe=json.dumps(recipe))
         if activate:
-            self._object("activate_recipe", name=put["name"], version=put["version"])
+            self.activate_recipe(put["name"], put["version"])
         return put
+
+    def activate_recipe(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """`{name, version}`; None is the newest version."""
+        return self._object("activate_recipe", name=name, version=version)
+
+    def recipes(self) -> list[dict[str, Any]]:
+        """All versions, newest first."""
+        return self._rows("recipes")
 
     def create_intent(self, intent: Mapping[str, JSON]) -> dict[str, Any]:
         """`{intentId, isReplay}`"""
@@ -115,12 +123,12 @@ class Client:
     def _object(self, statement: str, /, **arguments: Any) -> dict[str, Any]:
         return cast(dict[str, Any], self._value(statement, arguments))
 
-    def _list(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
-        return cast(list[dict[str, Any]], self._value(name, arguments))
+    def _list(self, statement: str, /, **arguments: Any) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], self._value(statement, arguments))
 
-    def _value(self, name: str, arguments: Mapping[str, Any]) -> Any:
+    def _value(self, statement: str, arguments: Mapping[str, Any]) -> Any:
         with translated():
-            row = self._connection.execute(query(name), arguments).fetchone()
+            row = self._connection.execute(query(statement), arguments).fetchone()
         return row[0] if row else None
 
     def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:

@@ -68,6 +68,9 @@ select app.put_recipe(recipe => %(recipe)s::jsonb);
 -- name: activate_recipe
 select app.activate_recipe(name => %(name)s, version => %(version)s);
 
+-- name: recipes
+select name, version, status, description, steps, activated_at from app.v_recipes order by name, version desc;
+
 -- name: put_setting
 select app.put_setting(key => %(key)s, value => %(value)s::jsonb);
 

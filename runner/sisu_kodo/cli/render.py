@@ -17,6 +17,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 STYLES = {
     "SUCCESS": "green",
     "ERROR": "red",
@@ -84,19 +86,41 @@ def runs(page: dict[str, Any], as_json: bool) -> None:
     if not page["runs"]:
         console().print("no runs")
         return
-    table = _table("created", "run", "recipe", "status", "next", ratio={"run": "fold"})
+    grid = table("created", "run", "recipe", "status", "next", fold=("run",))
     for each in page["runs"]:
         recipe = f"{each['recipe']['name']} v{each['recipe']['version']}"
-        table.add_row(
+        grid.add_row(
             clock(each["createdAt"]),
             each["workflowID"],
             recipe,
             status(each["status"]),
             each["nextAction"] or "",
         )
-    console().print(table)
+    console().print(grid)
     if page.get("nextCursor"):
         console().print(f"more: sisu list --cursor {page['nextCursor']}", style="dim")
+
+
+def recipe_put(answer: dict[str, Any], draft: bool, as_json: bool) -> None:
+    """What `sisu recipe put` and `activate` answer."""
+    if as_json:
+        say_json(answer)
+        return
+    again = "  replay: nothing changed" if answer["isReplay"] else ""
+    console().print(f"{answer['name']} v{answer['version']}  {'draft' if draft else 'active'}{again}")
+
+
+def recipes(found: list[dict[str, Any]], as_json: bool) -> None:
+    """All recipe versions."""
+    if as_json:
+        say_json(found)
+        return
+    grid = table("recipe", "version", "status", "steps", "description", right=("version",))
+    for each in found:
+        grid.add_row(
+            *(str(each[name] or "") for name in ("name", "version", "status", "steps", "description"))
+        )
+    console().print(grid)
 
 
 def header_lines(header: dict[str, Any]) -> RenderableType:
@@ -116,9 +140,9 @@ def header_lines(header: dict[str, Any]) -> RenderableType:
 
 def steps_table(steps: Iterable[dict[str, Any]]) -> Table:
     """Steps and tasks with attempt, status and duration."""
-    table = _table("step", "attempt", "status", "started", "took", right=("attempt", "took"))
+    grid = table("step", "attempt", "status", "started", "took", right=("attempt", "took"))
     for step in steps:
-        table.add_row(
+        grid.add_row(
             step_name(step),
             str(step["attempt"]),
             status(step["status"]),
@@ -126,17 +150,15 @@ def steps_table(steps: Iterable[dict[str, Any]]) -> Table:
             took(step),
         )
         if step.get("error"):
-            table.add_row(Text(f"  {error_text(step['error'])}", style="red"))
-    return table
+            grid.add_row(Text(f"  {error_text(step['error'])}", style="red"))
+    return grid
 
 
 def artifacts_table(artifacts: Iterable[dict[str, Any]]) -> Table:
     """Artifacts with the whole sha256."""
-    table = _table(
-        "id", "step", "kind", "name", "bytes", "sha256", right=("id", "bytes"), ratio={"sha256": "fold"}
-    )
+    grid = table("id", "step", "kind", "name", "bytes", "sha256", right=("id", "bytes"), fold=("sha256",))
     for each in artifacts:
-        table.add_row(
+        grid.add_row(
             str(each["artifactId"]),
             each["stepID"],
             each["kind"],
@@ -144,7 +166,7 @@ def artifacts_table(artifacts: Iterable[dict[str, Any]]) -> Table:
             str(each["size"]),
             each["sha256"],
         )
-    return table
+    return grid
 
 
 def step_name(step: dict[str, Any]) -> str:
@@ -257,14 +279,15 @@ def _mark(word: str) -> Text:
     return Text(marks.get(word, "·"), style=STYLES.get(word, "dim"))
 
 
-def _table(*columns: str, right: tuple[str, ...] = (), ratio: dict[str, Any] | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1))
+def table(*columns: str, right: tuple[str, ...] = (), fold: tuple[str, ...] = ()) -> Table:
+    """The house table: no borders but a rule under the header; `fold` columns wrap, the others are cut."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1))
     for column in columns:
-        table.add_column(
+        grid.add_column(
             column,
             justify="right" if column in right else "left",
-            overflow=(ratio or {}).get(column, "ellipsis"),
-            no_wrap=column not in (ratio or {}),
+            overflow="fold" if column in fold else "ellipsis",
+            no_wrap=column not in fold,
             min_width=32 if column == "sha256" else None,
         )
-    return table
+    return grid

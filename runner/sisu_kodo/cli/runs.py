@@ -17,7 +17,7 @@ from ..client import TERMINAL, Client, connected
 from ..config import load_config
 from . import render
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = render.json_option
 
 
 @contextmanager
