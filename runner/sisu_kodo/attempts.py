@@ -13,12 +13,13 @@ import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from .config import Config
 from .lanes import Desk, Lane, Result
 from .logs import Log
-from .models import JSON, Artifact, Assignment, RecipeRef, StepContext, StepError, StepResult
+from .models import JSON, Artifact, Assignment, StepContext, StepError, StepResult
 from .registry import Handler, Registry
 
 _log = Log(__name__)
@@ -38,9 +39,15 @@ class Attempts:
         self.count = 0
 
     def start(self, lane: Lane) -> None:
-        """Begin the lane's current attempt; returns at once."""
+        """Begin the lane's current attempt; an async handler without an await also ends here."""
         lane.running = True
-        lane.task = asyncio.get_running_loop().create_task(self._run(lane))
+        handler = self._registry.get(lane.attempt.handler)
+        if handler is not None and handler.awaits:
+            lane.task = asyncio.get_running_loop().create_task(self._run(lane, handler))
+            return
+        lane.task = None
+        with suppress(StopIteration):
+            self._run(lane, handler).send(None)
 
     def stop(self, lane: Lane) -> None:
         """The lane is lost: tell its handler, and drop whatever it still produces."""
@@ -52,11 +59,11 @@ class Attempts:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, lane: Lane) -> None:
+    async def _run(self, lane: Lane, handler: Handler | None) -> None:
         attempt = lane.attempt
         report: dict[str, JSON]
         try:
-            report = await self._report(lane, attempt)
+            report = await self._report(lane, attempt, handler)
         except asyncio.CancelledError:
             if not lane.doomed:
                 raise
@@ -68,8 +75,7 @@ class Attempts:
         else:
             self._desk.post(encoded(lane, report))
 
-    async def _report(self, lane: Lane, attempt: Assignment) -> dict[str, JSON]:
-        handler = self._registry.get(attempt.handler)
+    async def _report(self, lane: Lane, attempt: Assignment, handler: Handler | None) -> dict[str, JSON]:
         if handler is None:
             _log.warning("handler.missing", handler=attempt.handler, run=attempt.run_id, step=attempt.step_id)
             message = f"no handler named {attempt.handler} is registered in this runner"
@@ -95,7 +101,7 @@ class Attempts:
             return failure(StepError("handler_error", f"{type(error).__name__}: {error}"))
 
     async def _on_loop(self, handler: Handler, ctx: StepContext, lane: Lane, seconds: float | None) -> Any:
-        if seconds is None:
+        if seconds is None or not handler.awaits:
             return await handler.function(ctx)
         limit = asyncio.timeout(seconds)
         try:
@@ -131,7 +137,6 @@ class Attempts:
 
     def _context(self, lane: Lane, attempt: Assignment, seconds: float | None) -> StepContext:
         known = lane.context
-        recipe = known.get("recipe") or {}
         return StepContext(
             run_id=attempt.run_id,
             step_id=attempt.step_id,
@@ -140,7 +145,7 @@ class Attempts:
             attempt=attempt.attempt,
             handler=attempt.handler,
             intent=known.get("intent") or {},
-            recipe=RecipeRef(recipe.get("name", ""), recipe.get("version", 0), recipe.get("settings") or {}),
+            recipe=lane.recipe,
             outputs=known.get("outputs") or {},
             gates=known.get("gates") or {},
             task=known.get("task"),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from threading import Event
 from typing import Any
 
-from .models import JSON, Assignment
+from .models import JSON, Assignment, RecipeRef
 
 LaneKey = tuple[str, int, int]
 """Queue, message id, read count: the fencing token."""
@@ -22,12 +22,16 @@ LaneKey = tuple[str, int, int]
 class Lane:
     """One claimed lane with the attempt that it is at."""
 
-    __slots__ = ("attempt", "cancelled", "context", "doomed", "key", "running", "task")
+    __slots__ = ("attempt", "cancelled", "context", "doomed", "key", "recipe", "running", "task")
 
     def __init__(self, attempt: Assignment) -> None:
         self.attempt = attempt
         self.key: LaneKey = (attempt.queue_name, attempt.msg_id, attempt.read_ct)
         self.context: dict[str, JSON] = attempt.context or {}
+        recipe = self.context.get("recipe") or {}
+        self.recipe = RecipeRef(
+            recipe.get("name", ""), recipe.get("version", 0), recipe.get("settings") or {}
+        )
         self.cancelled = Event()
         self.running = False
         self.doomed = False

@@ -4,6 +4,7 @@ async.
 
 from __future__ import annotations
 
+import dis
 import importlib
 import inspect
 import pkgutil
@@ -17,16 +18,31 @@ from typing import Any, TypeVar
 ENTRY_POINTS = "sisu_kodo.handlers"
 """Entry point group: each entry names a module that registers handlers when imported."""
 
+_SUSPENDING = {
+    "SEND",
+    "GET_AWAITABLE",
+    "GET_AITER",
+    "GET_ANEXT",
+    "BEFORE_ASYNC_WITH",
+    "LOAD_SPECIAL",
+    "YIELD_FROM",
+}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A registered function; `is_async` decides between the event loop and the thread pool."""
+    """A registered function; `is_async` decides between the event loop and the thread pool.
+
+    `awaits` is False for an async function without a single await in it: nothing can suspend it, so it needs
+    no task of its own.
+    """
 
     name: str
     function: Callable[..., Any]
     is_async: bool
+    awaits: bool
 
 
 class Registry:
@@ -41,7 +57,8 @@ class Registry:
         known = self._handlers.get(name)
         if known is not None and _origin(known.function) != _origin(function):
             raise ValueError(f"handler {name!r} is already registered by {'.'.join(_origin(known.function))}")
-        self._handlers[name] = Handler(name, function, inspect.iscoroutinefunction(function))
+        is_async = inspect.iscoroutinefunction(function)
+        self._handlers[name] = Handler(name, function, is_async, not is_async or _awaits(function))
 
     def handler(self, name: str) -> Callable[[F], F]:
         """Decorator: `@registry.handler("greet/hello")`."""
@@ -102,6 +119,14 @@ def builtin_packages() -> list[str]:
     except ModuleNotFoundError:
         return []
     return sorted(f"{root.__name__}.{found.name}" for found in pkgutil.iter_modules(root.__path__))
+
+
+def _awaits(function: Callable[..., Any]) -> bool:
+    """Whether the code of an async function could hand control back to the loop; True where it cannot be
+    seen.
+    """
+    code = getattr(function, "__code__", None)
+    return code is None or any(step.opname in _SUSPENDING for step in dis.get_instructions(code))
 
 
 def _origin(function: Callable[..., Any]) -> tuple[str, str]:
