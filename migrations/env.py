@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 from alembic.script import ScriptDirectory
+
 from sisu_kodo.config import load_config
 from sisu_kodo.database import connect, ensure_up
 from sisu_kodo.database.paths import replay_module, sql_dir

@@ -21,6 +21,7 @@ import pytest
 import testing.postgresql
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
+
 from sisu_kodo import database
 from sisu_kodo.config import Config, load_config
 from sisu_kodo.database.binaries import reachable_bin

@@ -2,6 +2,7 @@
 
 from alembic import op
 from alembic.util import CommandError
+
 from sisu_kodo.database.paths import replay_module
 
 revision = "0001"
