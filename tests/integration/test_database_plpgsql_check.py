@@ -1,4 +1,4 @@
-"""plpgsql_check, where the server has it (Debian's Postgres 15 in CI), finds nothing in any function of ours."""
+"""plpgsql_check, where the server has it (Debian's Postgres 15 in CI), finds nothing in our functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ FINDINGS = """
       from pg_proc p
       join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
       left join pg_trigger t on t.tgfoid = p.oid
-     cross join lateral plpgsql_check_function(p.oid, coalesce(t.tgrelid, 0), fatal_errors => false) as finding
+     cross join lateral plpgsql_check_function(
+             p.oid, coalesce(t.tgrelid, 0), fatal_errors => false) as finding
      where p.pronamespace = 'app'::regnamespace
        and (p.prorettype <> 'trigger'::regtype or t.oid is not null)
 """
