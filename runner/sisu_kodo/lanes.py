@@ -79,7 +79,7 @@ class Result:
 class Call:
     """One planned call of `app.work`."""
 
-    __slots__ = ("drain", "poll", "results", "wakes", "want")
+    __slots__ = ("crowded", "drain", "poll", "results", "wakes", "want")
 
     def __init__(
         self,
@@ -87,12 +87,14 @@ class Call:
         want: dict[str, int] | None = None,
         *,
         wakes: dict[str, int] | None = None,
+        crowded: frozenset[str] = frozenset(),
         poll: bool = False,
         drain: bool = False,
     ) -> None:
         self.results = results
         self.want = want or {}
         self.wakes = wakes or {}
+        self.crowded = crowded
         self.poll = poll
         self.drain = drain
 
@@ -167,6 +169,7 @@ class Desk:
         results = [self.results.popleft() for _ in range(min(len(self.results), self.share))]
         want: dict[str, int] = {}
         poll = False
+        crowded = frozenset(queue for queue, asked in self.asked.items() if asked)
         if self.claiming:
             poll, self.poll_due = self.poll_due, False
             for queue in self.limits:
@@ -174,15 +177,16 @@ class Desk:
                 if count > 0:
                     want[queue] = count
                     self.asked[queue] += count
+                    self.ready[queue] = False
         self.in_flight += 1
-        return Call(results, want, wakes=dict(self.wakes), poll=poll, drain=not self.keeping)
+        return Call(results, want, wakes=dict(self.wakes), crowded=crowded, poll=poll, drain=not self.keeping)
 
     def undo(self, call: Call) -> None:
         """The call failed as a whole: its results wait at the front again."""
         self.results.extendleft(reversed(call.results))
         self._returned(call)
         self.poll_due = self.poll_due or call.poll
-        self.stir.set()
+        self.wake(call.want)
 
     # -- what the database answered --------------------------------------------------------------------------
 
@@ -211,7 +215,10 @@ class Desk:
             self.drop(result.lane)
         self._returned(call)
         for queue, wanted in call.want.items():
-            self.ready[queue] = got[queue] >= wanted or self.wakes[queue] != call.wakes[queue]
+            # Two claims at once skip what the other takes: a short answer then does not mean an empty queue.
+            crowded = queue in call.crowded or self.asked[queue] > 0
+            more = got[queue] > 0 if crowded else got[queue] >= wanted
+            self.ready[queue] = self.ready[queue] or more or self.wakes[queue] != call.wakes[queue]
         self.stir.set()
         return start, refused
 
