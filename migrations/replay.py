@@ -2,8 +2,8 @@
 """State is migrated, code is replayed: brings a database up to the one load order, db/install.sql.
 
 Files numbered below 20 are state: they change only through a revision, whose frozen SQL is made of them.
-Files from 20 on are code (functions, views, grants): all of them run again after every upgrade, and what an
-earlier replay made and the files no longer hold is dropped. Chapters from 90 on only grant.
+Files from 20 on are code (functions, triggers, views, grants): all of them run again after every upgrade, and
+what an earlier replay made and the files no longer hold is dropped. Chapters from 90 on only grant.
 
 As a program: `replay.py --freeze` writes versions/0001_initial.sql anew (before the first release only).
 """
@@ -104,12 +104,16 @@ _OBJECTS = """
       from pg_class c join pg_rewrite r on r.ev_class = c.oid and r.rulename = '_RETURN'
      where c.relkind = 'v' and c.relnamespace = any (%(schemas)s::text[]::regnamespace[])
     union all
+    select 'trigger', format('%%I on %%s', t.tgname, c.oid::regclass), t.ctid::text
+      from pg_trigger t join pg_class c on c.oid = t.tgrelid
+     where not t.tgisinternal and c.relnamespace = any (%(schemas)s::text[]::regnamespace[])
+    union all
     select 'routine', p.oid::regprocedure::text, p.ctid::text
       from pg_proc p
      where p.pronamespace = any (%(schemas)s::text[]::regnamespace[])
 """
 
-# A trigger, check, default or index that needs a routine keeps it in place; the others are remade.
+# A check, default or index that needs a routine keeps it in place; the others are remade.
 _PINNED = """
     select d.refobjid::regprocedure::text
       from pg_depend d
@@ -119,7 +123,7 @@ _PINNED = """
 
 
 def replay(conn: Connection[Any], db: Path) -> bool:
-    """Bring functions, views and grants to what the files say; False when the database has that text already.
+    """Bring the code to what the files say; False when the database has that text already.
 
     Runs inside the caller's transaction, which must not be autocommit. Nothing is half replayed.
     """
@@ -167,7 +171,10 @@ def _qualified(conn: Connection[Any], query: str, args: dict[str, Any] | None = 
 
 
 def _drop(conn: Connection[Any], things: Sequence[tuple[str, str]], keep: set[str] | None = None) -> None:
-    """Drop views first, then routines, each kind in one statement so that they may depend on one another."""
+    """Drop triggers, then views, then routines; these in one statement a kind, as they may need one another."""
+    for kind, name in things:
+        if kind == "trigger":
+            conn.execute(f"drop trigger if exists {name}".encode())
     for kind in ("view", "routine"):
         names = [name for have, name in things if have == kind and name not in (keep or set())]
         if names:

@@ -107,11 +107,13 @@ def test_what_the_files_no_longer_hold_is_dropped(conn: Connection[Any], tmp_pat
     errors.write_text(
         before
         + "create function app.stale_f(n int) returns int language sql as 'select n';\n"
+        + "create function app.stale_t() returns trigger language plpgsql as 'begin return new; end';\n"
+        + "create trigger stale before update on app.settings for each row execute function app.stale_t();\n"
         + "create view app.v_stale as select app.stale_f(1) as x;\n",
         encoding="utf-8",
     )
     assert replay(conn, db)
-    assert routines(conn, "stale%") == ["app.stale_f(integer)"]
+    assert routines(conn, "stale%") == ["app.stale_f(integer)", "app.stale_t()"]
     errors.write_text(before, encoding="utf-8")
     assert replay(conn, db)
     assert routines(conn, "stale%") == []
