@@ -171,7 +171,7 @@ def _qualified(conn: Connection[Any], query: str, args: dict[str, Any] | None = 
 
 
 def _drop(conn: Connection[Any], things: Sequence[tuple[str, str]], keep: set[str] | None = None) -> None:
-    """Drop triggers, then views, then routines; these in one statement a kind, as they may need one another."""
+    """Drop triggers, then views, then routines: one statement a kind, as they may need one another."""
     for kind, name in things:
         if kind == "trigger":
             conn.execute(f"drop trigger if exists {name}".encode())
