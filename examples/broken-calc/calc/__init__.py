@@ -1,0 +1,5 @@
+"""A calculator for + - * / and parentheses."""
+
+from .parser import evaluate
+
+__all__ = ["evaluate"]
