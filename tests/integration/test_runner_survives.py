@@ -1,10 +1,11 @@
-"""Runners as processes of their own: signals, kill -9, lost connections. Nothing may be lost."""
+"""Runners as processes: signals, kill -9, lost connections, a restarted server. Nothing may be lost."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from sisu_kodo.client import Client
+from sisu_kodo import database
+from sisu_kodo.client import Client, connected
+from sisu_kodo.config import load_config
 from tests.integration.runner_support import (
     put,
     runner_process,
@@ -158,6 +161,27 @@ def test_lost_connections_lose_nothing(dsn: str, client: Client, conn: Database)
         wait_until(lambda: _succeeded(conn) == len(ids), "all runs done", 60)
     assert scalar(conn, "select max(n) from (select count(*) as n from app.run_steps where status = 'SUCCESS'"
                         " group by run_id, idx) as s") == 1  # fmt: skip
+
+
+def test_a_restart_of_postgres_loses_nothing(tmp_path: Path) -> None:
+    config = load_config(sisu_home=tmp_path / "home").model_copy(update={"database_url": None})
+    dsn = database.ensure_up(config)
+    try:
+        database.migrate(dsn)
+        short_leases(dsn, 2)
+        with connected(dsn) as client:
+            put(client, *[{"handler": "test/slow"}] * 3)
+            ids = start_many(client, 100)
+        with runner_process(dsn, "--concurrency", "20"):
+            with closing(database.connect(dsn)) as conn:
+                wait_until(partial(_at_least, conn, 20), "20 runs done")
+            database.down(config)
+            database.ensure_up(config)
+            with closing(database.connect(dsn)) as conn:
+                wait_until(partial(_at_least, conn, len(ids)), "all runs done", 60)
+                assert Client(conn).broken_laws() == []
+    finally:
+        database.down(config)
 
 
 def _at_least(conn: Database, count: int) -> bool:
