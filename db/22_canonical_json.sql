@@ -112,37 +112,42 @@ begin
     perform app.fail('PT400', 'schema_violation', 'the JSON is nested deeper than 500 levels',
       '[{"path": "", "message": "is nested deeper than 500 levels"}]', 'make it flatter');
   end if;
-  return case kind
-    when 'object' then (
+  -- each branch is a plan of its own: a value pays only for what it is
+  if kind = 'object' then
+    return (
       select '{' || coalesce(string_agg(to_jsonb(e.key)::text || ':' || case jsonb_typeof(e.value)
-          when 'string' then e.value::text
-          when 'number' then app.canonical_number(e.value::numeric)
+          when 'number' then case when e.value::text ~ '^-?[1-9][0-9]{0,14}$' then e.value::text else app.canonical_number(e.value::numeric) end
           when 'object' then app.canonical_json_at(e.value, depth + 1)
           when 'array' then app.canonical_json_at(e.value, depth + 1)
-          else e.value::text end, ',' order by app.canonical_key(e.key) collate "C"), '') || '}'
-      from jsonb_each(value) as e)
-    when 'array' then (
+          else e.value::text end, ','
+          order by case when octet_length(e.key) = length(e.key) then e.key else app.canonical_key(e.key) end collate "C"), '') || '}'
+      from jsonb_each(value) as e);
+  elsif kind = 'array' then
+    return (
       select '[' || coalesce(string_agg(case jsonb_typeof(e.value)
-          when 'string' then e.value::text
-          when 'number' then app.canonical_number(e.value::numeric)
+          when 'number' then case when e.value::text ~ '^-?[1-9][0-9]{0,14}$' then e.value::text else app.canonical_number(e.value::numeric) end
           when 'object' then app.canonical_json_at(e.value, depth + 1)
           when 'array' then app.canonical_json_at(e.value, depth + 1)
           else e.value::text end, ',' order by e.ordinality), '') || ']'
-      from jsonb_array_elements(value) with ordinality as e)
-    when 'number' then app.canonical_number(value::numeric)
-    else value::text end;
+      from jsonb_array_elements(value) with ordinality as e);
+  elsif kind = 'number' then
+    return app.canonical_number(value::numeric);
+  end if;
+  return value::text;
 end
 $$;
 comment on function app.canonical_json_at(jsonb, integer) is 'Canonical text of a value that stands so many levels deep. PT400 beyond 500 levels.';
 
 create or replace function app.canonical_json(value jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 parallel safe
 security invoker
 set search_path = ''
 as $$
-  select app.canonical_json_at(value, 1);
+begin
+  return app.canonical_json_at(value, 1);
+end
 $$;
 comment on function app.canonical_json(jsonb) is 'The canonical text of a JSON value, RFC 8785. PT400 for a number out of range.';
