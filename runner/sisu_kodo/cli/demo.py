@@ -111,13 +111,14 @@ def demo_runner(config: Config, out: Console) -> Iterator[subprocess.Popen[bytes
 def follow(client: Client, run_id: str, runner: subprocess.Popen[bytes], out: Console, as_json: bool) -> None:
     """Show the run until it ends; approve the plan when it is asked for, after showing it."""
     out.print()
-    with render.live(as_json) as progress:
+    seen: set[tuple[str, int, str]] = set()
+    with render.live(as_json, seen) as progress:
         watch(client, run_id, runner, progress, TERMINAL | {"WAITING_INPUT"})
     if client.run(run_id)["status"] == "WAITING_INPUT":
         view.plan(out, client, run_id)
         client.approve_plan(run_id, "demo", notes="seen in sisu demo")
         view.approved(out)
-        with render.live(as_json) as progress:
+        with render.live(as_json, seen) as progress:
             watch(client, run_id, runner, progress, TERMINAL)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.text import Text
 
 from ..client import Client
 from . import render
 
 _FAILURE_LINES = 40
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def title(out: Console, patch: bool) -> None:
@@ -40,13 +40,14 @@ def plan(out: Console, client: Client, run_id: str) -> None:
         card = _json(client.artifact(each["artifactId"]).body)
         if isinstance(card, dict):
             heading(out, "The plan")
-            out.print(Padding(_card(card), (0, 0, 0, 2)))
+            out.print(Padding(_card(card), (0, 0, 0, 2), expand=False))
     for each in _of_kind(found, "patch"):
         heading(out, f"The diff: {each['name']}")
         text = client.artifact(each["artifactId"]).body.decode("utf-8", "replace")
-        out.print(
-            Padding(Syntax(_diff(text), "diff", theme="ansi_dark", background_color="default"), (0, 0, 0, 2))
-        )
+        for line in _diff(text).rstrip().splitlines():
+            out.print(Text(f"  {line}", style=_DIFF_STYLES.get(line[:1], "")))
+    if not _of_kind(found, "patch"):
+        heading(out, "The diff: none, the patch was left out")
 
 
 def approved(out: Console) -> None:
@@ -80,7 +81,8 @@ def failure(out: Console, client: Client, found: list[dict[str, Any]]) -> None:
         text = client.artifact(each["artifactId"]).body.decode("utf-8", "replace").rstrip()
         lines = text.splitlines()
         heading(out, f"What the sandbox printed (artifact {each['artifactId']})")
-        out.print(Padding(Text("\n".join(lines[-_FAILURE_LINES:])), (0, 0, 0, 2)))
+        for line in lines[-_FAILURE_LINES:]:
+            out.print(Text(f"  {line}"))
 
 
 def laws(out: Console, rows: list[dict[str, Any]]) -> None:
@@ -107,7 +109,7 @@ def ending(out: Console, header: dict[str, Any], replay: bool) -> None:
         )
     out.print(
         Text(
-            f"look closer: sisu show {header['workflowID'][:11]}… · sisu artifact ID · sisu db psql",
+            f"look closer: sisu show {header['workflowID']} · sisu artifact ID · sisu db psql",
             style="dim",
         )
     )

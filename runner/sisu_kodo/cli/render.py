@@ -212,10 +212,12 @@ def duration(milliseconds: float) -> str:
 class View:
     """Progress of a run: a table redrawn in place, or a line for each change."""
 
-    def __init__(self, screen: Live | None, out: Console | None) -> None:
+    def __init__(
+        self, screen: Live | None, out: Console | None, seen: set[tuple[str, int, str]] | None = None
+    ) -> None:
         self._screen = screen
         self._out = out
-        self._seen: set[tuple[str, int, str]] = set()
+        self._seen = set() if seen is None else seen
 
     def update(self, header: dict[str, Any], steps: list[dict[str, Any]]) -> None:
         """Show the state of now."""
@@ -248,14 +250,14 @@ class View:
 
 
 @contextmanager
-def live(as_json: bool = False) -> Iterator[View]:
-    """A view for the length of the block; silent for JSON."""
+def live(as_json: bool = False, seen: set[tuple[str, int, str]] | None = None) -> Iterator[View]:
+    """A view for the length of the block; silent for JSON. `seen` are the changes told before."""
     if as_json:
         yield View(None, None)
         return
     out = console()
     if not out.is_terminal:
-        yield View(None, out)
+        yield View(None, out, seen)
         return
     with Live(console=out, refresh_per_second=10, transient=True) as screen:
         yield View(screen, None)
@@ -281,7 +283,7 @@ def _mark(word: str) -> Text:
 
 def table(*columns: str, right: tuple[str, ...] = (), fold: tuple[str, ...] = ()) -> Table:
     """The house table: no borders but a rule under the header; `fold` columns wrap, the others are cut."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1))
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", padding=(0, 1))
     for column in columns:
         grid.add_column(
             column,
