@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from ..client import Client
@@ -72,7 +73,7 @@ def timeline(out: Console, rows: Iterable[dict[str, Any]]) -> None:
 
 def artifacts(out: Console, found: list[dict[str, Any]]) -> None:
     heading(out, "Artifacts")
-    out.print(render.artifacts_table(found))
+    out.print(render.artifacts_table(found, out.width))
 
 
 def failure(out: Console, client: Client, found: list[dict[str, Any]]) -> None:
@@ -107,22 +108,18 @@ def ending(out: Console, header: dict[str, Any], replay: bool) -> None:
             "This was a replay: the same intent is the same run, and nothing was executed twice. "
             "For a new run: make demo ARGS=--new"
         )
-    out.print(
-        Text(
-            f"look closer: sisu show {header['workflowID']} · sisu artifact ID · sisu db psql",
-            style="dim",
-        )
-    )
+    for words in (f"sisu show {header['workflowID']}", "sisu artifact ID", "sisu db psql"):
+        out.print(Text(f"  {words}", style="dim"))
 
 
-def _card(card: dict[str, Any]) -> Text:
-    text = Text(str(card.get("goal") or ""))
+def _card(card: dict[str, Any]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(Text("goal", style="dim"), str(card.get("goal") or ""))
     for name in ("design", "files", "risks", "tests"):
         for number, each in enumerate(card.get(name) or []):
             words = each if isinstance(each, str) else json.dumps(each, ensure_ascii=False)
-            text.append(f"\n{name if number == 0 else '':<8}", style="dim")
-            text.append(words)
-    return text
+            grid.add_row(Text(name if number == 0 else "", style="dim"), Text(words))
+    return grid
 
 
 def _of_kind(found: Iterable[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

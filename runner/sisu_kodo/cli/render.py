@@ -28,6 +28,7 @@ STYLES = {
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "red",
 }
 _PLAIN_WIDTH = 160
+_WIDE = 135
 
 
 def console() -> Console:
@@ -75,7 +76,7 @@ def run(details: dict[str, Any], as_json: bool) -> None:
     if details["steps"]:
         out.print(steps_table(details["steps"]))
     if details["artifacts"]:
-        out.print(artifacts_table(details["artifacts"]))
+        out.print(artifacts_table(details["artifacts"], out.width))
 
 
 def runs(page: dict[str, Any], as_json: bool) -> None:
@@ -154,18 +155,18 @@ def steps_table(steps: Iterable[dict[str, Any]]) -> Table:
     return grid
 
 
-def artifacts_table(artifacts: Iterable[dict[str, Any]]) -> Table:
-    """Artifacts with the whole sha256."""
-    grid = table("id", "step", "kind", "name", "bytes", "sha256", right=("id", "bytes"), fold=("sha256",))
+def artifacts_table(artifacts: Iterable[dict[str, Any]], width: int) -> Table:
+    """Artifacts with the whole sha256: a column of its own, or under the name in a narrow terminal."""
+    if width >= _WIDE:
+        grid = table("id", "step", "kind", "name", "bytes", "sha256", right=("id", "bytes"), fold=("name",))
+        for each in artifacts:
+            number, size = str(each["artifactId"]), str(each["size"])
+            grid.add_row(number, each["stepID"], each["kind"], each["name"], size, each["sha256"])
+        return grid
+    grid = table("id", "artifact, sha256", "bytes", right=("id", "bytes"), fold=("artifact, sha256",))
     for each in artifacts:
-        grid.add_row(
-            str(each["artifactId"]),
-            each["stepID"],
-            each["kind"],
-            each["name"],
-            str(each["size"]),
-            each["sha256"],
-        )
+        name = Text(f"{each['stepID']}  {each['kind']}  {each['name']}\n")
+        grid.add_row(str(each["artifactId"]), name.append(each["sha256"], style="dim"), str(each["size"]))
     return grid
 
 
@@ -290,6 +291,5 @@ def table(*columns: str, right: tuple[str, ...] = (), fold: tuple[str, ...] = ()
             justify="right" if column in right else "left",
             overflow="fold" if column in fold else "ellipsis",
             no_wrap=column not in fold,
-            min_width=32 if column == "sha256" else None,
         )
     return grid
