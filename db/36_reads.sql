@@ -228,7 +228,7 @@ set search_path = ''
 as $$
 declare
   n integer;
-  before timestamptz := 'infinity';
+  before timestamptz := timestamptz 'infinity';
   after_id text := '';
   ids text[];
   last_at timestamptz;

@@ -24,7 +24,7 @@ as $$
 begin
   -- a glance that costs nothing; only what fails it is looked at rule by rule
   if jsonb_typeof(results) = 'array' and (
-    select coalesce(bool_and(
+    select coalesce(bool_and(coalesce(
       jsonb_typeof(r.value) = 'object'
       and r.value - array['runId', 'idx', 'taskKey', 'attempt', 'queue', 'msgId', 'readCt', 'status', 'output', 'tasks', 'receipt', 'spanId'] = '{}'
       and jsonb_typeof(r.value -> 'runId') = 'string' and jsonb_typeof(r.value -> 'taskKey') = 'string'
@@ -33,7 +33,7 @@ begin
       and r.value ->> 'status' = 'SUCCESS' and jsonb_typeof(r.value -> 'queue') = 'string'
       and coalesce(jsonb_typeof(r.value -> 'tasks'), 'null') in ('array', 'null')
       and coalesce(jsonb_typeof(r.value -> 'receipt'), 'boolean') = 'boolean'
-      and coalesce(r.value ->> 'spanId', '0123456789abcdef') ~ '^[0-9a-f]{16}$'), true)
+      and coalesce(r.value ->> 'spanId', '0123456789abcdef') ~ '^[0-9a-f]{16}$', false)), true)
     from jsonb_array_elements(results) as r)
   then
     return;

@@ -17,10 +17,6 @@ as $$
 declare
   before text := case tg_op when 'INSERT' then '' else old.status end;
 begin
-  if tg_op = 'UPDATE' and tg_argv[0] = 'step' and old.ended_at is not null and new is distinct from old then
-    perform app.fail('PT409', 'attempt_is_final', format('attempt %s of step %s of run %s is %s and never changes', old.attempt, old.step_id, old.run_id, old.status),
-      jsonb_build_object('status', old.status), 'a retry is a new attempt');
-  end if;
   if before is distinct from new.status and not exists (
     select from app.run_transitions as t where t.entity = tg_argv[0] and t.from_status = before and t.to_status = new.status)
   then
@@ -30,7 +26,25 @@ begin
   return new;
 end
 $$;
-comment on function app.enforce_transition() is 'Trigger: refuses every change of status that app.run_transitions does not list, for every writer, and any change of a terminal attempt.';
+comment on function app.enforce_transition() is 'Trigger: refuses every change of status that app.run_transitions does not list, for every writer.';
+
+create or replace function app.keep_final_attempt()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  if new is distinct from old then
+    perform app.fail('PT409', 'attempt_is_final', format('attempt %s of step %s of run %s is %s and never changes', old.attempt, old.step_id, old.run_id, old.status),
+      jsonb_build_object('status', old.status), 'a retry is a new attempt');
+  end if;
+  return new;
+end
+$$;
+comment on function app.keep_final_attempt() is 'Trigger: a terminal attempt never changes.';
 
 create or replace trigger a_new_run_is_enqueued before insert on app.runs
   for each row when (new.status <> 'ENQUEUED') execute function app.enforce_transition('run');
@@ -39,11 +53,14 @@ create or replace trigger a_run_follows_the_transitions before update on app.run
 create or replace trigger a_new_attempt_is_ready before insert on app.run_steps
   for each row when (new.status not in ('ENQUEUED', 'PENDING')) execute function app.enforce_transition('step');
 create or replace trigger an_attempt_follows_the_transitions before update on app.run_steps
-  for each row when (old.status is distinct from new.status or old.ended_at is not null) execute function app.enforce_transition('step');
+  for each row when (old.status is distinct from new.status) execute function app.enforce_transition('step');
+create or replace trigger a_final_attempt_never_changes before update on app.run_steps
+  for each row when (old.ended_at is not null) execute function app.keep_final_attempt();
 alter table app.runs enable always trigger a_new_run_is_enqueued;
 alter table app.runs enable always trigger a_run_follows_the_transitions;
 alter table app.run_steps enable always trigger a_new_attempt_is_ready;
 alter table app.run_steps enable always trigger an_attempt_follows_the_transitions;
+alter table app.run_steps enable always trigger a_final_attempt_never_changes;
 
 create or replace function app.refuse_recipe_change()
 returns trigger

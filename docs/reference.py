@@ -1,6 +1,7 @@
-"""Writes docs/reference.md from the catalog of an installed database: `python docs/reference.py DSN > docs/reference.md`.
+"""Writes docs/reference.md from the catalog of an installed database.
 
-Source: comments on functions, views and columns, the grants, and app.v_arguments. tests/docs proves that the page is current.
+`python docs/reference.py DSN > docs/reference.md`. Source: comments on functions, views and columns, the grants, and
+app.v_arguments. tests/docs proves that the page is current.
 """
 
 from __future__ import annotations
@@ -14,23 +15,29 @@ import psycopg
 ROLES = ("app_api", "app_worker", "app_ops", "app_read")
 
 FUNCTIONS = """
-select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc'),
-  array(select r.rolname::text from pg_roles r where r.rolname = any (%(roles)s) and has_function_privilege(r.oid, p.oid, 'execute') order by 1)
-from pg_proc p where p.pronamespace = 'app'::regnamespace and p.prosecdef
-  and exists (select from pg_roles r where r.rolname = any (%(roles)s) and has_function_privilege(r.oid, p.oid, 'execute'))
+select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc'), g.roles
+from pg_proc p
+  cross join lateral (
+    select array_agg(r.rolname::text order by r.rolname) from pg_roles r
+    where r.rolname = any (%(roles)s) and has_function_privilege(r.oid, p.oid, 'execute')) g (roles)
+where p.pronamespace = 'app'::regnamespace and p.prosecdef and g.roles is not null
 order by 1
 """
 VIEWS = """
 select c.relname, obj_description(c.oid, 'pg_class'),
   array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 order by a.attnum)
-from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
-  and has_table_privilege('app_read', c.oid, 'select') order by 1
+from pg_class c
+where c.relnamespace = 'app'::regnamespace and c.relkind = 'v' and has_table_privilege('app_read', c.oid, 'select')
+order by 1
 """
 TABLES = """
-select c.relname, obj_description(c.oid, 'pg_class'),
-  (select json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)) order by a.attnum)
-   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
-from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'r' and c.relname <> 'alembic_version' order by 1
+select c.relname, obj_description(c.oid, 'pg_class'), (
+  select json_agg(json_build_array(
+    a.attname, format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)) order by a.attnum)
+  from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
+from pg_class c
+where c.relnamespace = 'app'::regnamespace and c.relkind = 'r' and c.relname <> 'alembic_version'
+order by 1
 """
 ARGUMENTS = """
 select shape, path, type, required, lowest, highest, pattern, one_of
@@ -42,10 +49,12 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
     """The lines of the page."""
     yield "# Reference"
     yield ""
-    yield "Generated from the catalog by `make docs`. The same text is in the database: `\\df+ app.*`, `\\d+ app.*`, `select * from app.v_arguments`."
+    yield "Generated from the catalog by `make docs`. The same text is in the database: `\\df+ app.*`, `\\d+ app.*`,"
+    yield "`select * from app.v_arguments`."
     yield ""
     yield "## Functions"
-    for name, arguments, result, comment, roles in connection.execute(FUNCTIONS, {"roles": list(ROLES)}).fetchall():
+    functions = connection.execute(FUNCTIONS, {"roles": list(ROLES)}).fetchall()
+    for name, arguments, result, comment, roles in functions:
         yield ""
         yield f"### app.{name}"
         yield ""
@@ -55,7 +64,8 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
     yield ""
     yield "## Arguments"
     yield ""
-    yield "Shapes are closed: a field that is not listed is a fault. Bounds are of a number, of the length of a text, of the size of an array."
+    yield "Shapes are closed: a field that is not listed is a fault. Bounds are of a number, of the length of a text,"
+    yield "of the size of an array."
     shape = None
     for row in connection.execute(ARGUMENTS).fetchall():
         if row[0] != shape:
