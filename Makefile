@@ -10,7 +10,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SISU   := $(BIN)/sisu
-CHECKED := runner migrations tests bench
 
 # The embedded engine, workspaces and scratch files of this checkout.
 export SISU_HOME ?= $(CURDIR)/.sisu
@@ -68,7 +67,9 @@ db\:status: $(STAMP) ## does it run, and at which version
 	@$(SISU) db status
 
 # --- keeping house ------------------------------------------------------------------------------------------------
-.PHONY: freeze-initial clean clean-all
+.PHONY: docs freeze-initial clean clean-all
+docs: $(STAMP) ## write docs/reference.md anew from the catalog
+	@$(SISU) db migrate >/dev/null && $(BIN)/python docs/reference.py "$$($(SISU) db up)" > docs/reference.md
 freeze-initial: $(STAMP) ## write the first revision's SQL anew from db/00–19 (before the first release only)
 	@$(BIN)/python migrations/replay.py --freeze
 clean: ## remove caches and build results

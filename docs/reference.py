@@ -1,7 +1,7 @@
 """Writes docs/reference.md from the catalog of an installed database.
 
-`python docs/reference.py DSN > docs/reference.md`. Source: comments on functions, views and columns, the grants, and
-app.v_arguments. tests/docs proves that the page is current.
+`python docs/reference.py DSN > docs/reference.md`. Source: comments on functions, views and columns, the
+grants, and app.v_arguments. tests/docs proves that the page is current.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import psycopg
 ROLES = ("app_api", "app_worker", "app_ops", "app_read")
 
 FUNCTIONS = """
-select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc'), g.roles
+select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
+  obj_description(p.oid, 'pg_proc'), g.roles
 from pg_proc p
   cross join lateral (
     select array_agg(r.rolname::text order by r.rolname) from pg_roles r
@@ -25,9 +26,11 @@ order by 1
 """
 VIEWS = """
 select c.relname, obj_description(c.oid, 'pg_class'),
-  array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 order by a.attnum)
+  array(
+    select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 order by a.attnum)
 from pg_class c
-where c.relnamespace = 'app'::regnamespace and c.relkind = 'v' and has_table_privilege('app_read', c.oid, 'select')
+where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
+  and has_table_privilege('app_read', c.oid, 'select')
 order by 1
 """
 TABLES = """
@@ -49,8 +52,8 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
     """The lines of the page."""
     yield "# Reference"
     yield ""
-    yield "Generated from the catalog by `make docs`. The same text is in the database: `\\df+ app.*`, `\\d+ app.*`,"
-    yield "`select * from app.v_arguments`."
+    yield "Generated from the catalog by `make docs`. The same text is in the database: `\\df+ app.*`,"
+    yield "`\\d+ app.*`, `select * from app.v_arguments`."
     yield ""
     yield "## Functions"
     functions = connection.execute(FUNCTIONS, {"roles": list(ROLES)}).fetchall()
@@ -64,8 +67,8 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
     yield ""
     yield "## Arguments"
     yield ""
-    yield "Shapes are closed: a field that is not listed is a fault. Bounds are of a number, of the length of a text,"
-    yield "of the size of an array."
+    yield "Shapes are closed: a field that is not listed is a fault. Bounds are of a number, of the length"
+    yield "of a text, of the size of an array."
     shape = None
     for row in connection.execute(ARGUMENTS).fetchall():
         if row[0] != shape:
@@ -75,7 +78,8 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
             yield ""
             yield "| field | type | required | allowed |"
             yield "|---|---|---|---|"
-        yield f"| `{row[1]}` | {row[2].replace('|', ' or ')} | {'yes' if row[3] else ''} | {_allowed(*row[4:])} |"
+        kind, required = row[2].replace("|", " or "), "yes" if row[3] else ""
+        yield f"| `{row[1]}` | {kind} | {required} | {_allowed(*row[4:])} |"
     yield ""
     yield "## Views"
     for name, comment, columns in connection.execute(VIEWS).fetchall():
