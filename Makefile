@@ -69,7 +69,7 @@ db\:status: $(STAMP) ## does it run, and at which version
 # --- keeping house ------------------------------------------------------------------------------------------------
 .PHONY: docs freeze-initial clean clean-all
 docs: $(STAMP) ## write docs/reference.md anew from the catalog
-	@$(SISU) db migrate >/dev/null && $(BIN)/python docs/reference.py "$$($(SISU) db up)" > docs/reference.md
+	@$(SISU) db migrate >/dev/null && $(BIN)/python docs/reference.py > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
 freeze-initial: $(STAMP) ## write the first revision's SQL anew from db/00–19 (before the first release only)
 	@$(BIN)/python migrations/replay.py --freeze
 clean: ## remove caches and build results

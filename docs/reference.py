@@ -1,6 +1,6 @@
 """Writes docs/reference.md from the catalog of an installed database.
 
-`python docs/reference.py DSN > docs/reference.md`. Source: comments on functions, views and columns, the
+`python docs/reference.py > docs/reference.md`, or `make docs`. Source: comments on functions, views and columns, the
 grants, and app.v_arguments. tests/docs proves that the page is current.
 """
 
@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+
+from sisu_kodo.config import load_config
+from sisu_kodo.database import ensure_up
 
 ROLES = ("app_api", "app_worker", "app_ops", "app_read")
 
@@ -125,4 +128,4 @@ def reference(dsn: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference(sys.argv[1]))
+    sys.stdout.write(reference(ensure_up(load_config())))
