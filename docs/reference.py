@@ -1,7 +1,7 @@
 """Writes docs/reference.md from the catalog of an installed database.
 
-`python docs/reference.py > docs/reference.md`, or `make docs`. Source: comments on functions, views and columns, the
-grants, and app.v_arguments. tests/docs proves that the page is current.
+`make docs` runs it. Source: comments on functions, views and columns, the grants, and app.v_arguments.
+tests/docs proves that the page is current.
 """
 
 from __future__ import annotations
