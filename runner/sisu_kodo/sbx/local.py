@@ -189,10 +189,13 @@ def _collect(folder: Path) -> dict[str, bytes]:
                 file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=base)
             except OSError:
                 continue
-            with open(file, "rb") as opened:
+            try:
                 facts = os.fstat(file)
                 if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and facts.st_size <= _MOST_FILE_BYTES:
-                    found[name] = opened.read(_MOST_FILE_BYTES)
+                    with open(file, "rb", closefd=False) as opened:
+                        found[name] = opened.read(_MOST_FILE_BYTES)
+            finally:
+                os.close(file)
     finally:
         os.close(base)
     return found

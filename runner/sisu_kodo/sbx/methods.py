@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..models import JSON
 from .launch import STUB
+from .launch.command import counts_processes_per_namespace, wanted_limits
 from .model import Limits
 
 HOME = "/sandbox"
@@ -31,11 +32,14 @@ _FIRST_UID, _UIDS = 60706, 478  # no account and no service manager hands these 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to isolate. `own_view`: the command sees only its own folders and a read-only system."""
+    """One way to isolate. `own_view`: the command sees only its own folders and a read-only system.
+    `namespaces`: ask the kernel for a network and processes apart.
+    """
 
     name: str
     own_view: bool = False
     program: str | None = None
+    namespaces: bool = True
 
     def place(self, job: Path, folder: str) -> str:
         """Path of a folder of the job as the command sees it."""
@@ -60,7 +64,7 @@ class Method:
             "cwd": cwd,
             "limits": limits.as_json(),
             "limitsHere": ours,
-            "namespaces": ours,
+            "namespaces": ours and self.namespaces,
             "view": root if ours and self.own_view else None,
             "user": _user() if ours else None,
             "needs": [sys.executable, sys.prefix, str(job)],
@@ -74,8 +78,8 @@ class Method:
         facts: dict[str, JSON] = {"provider": "local", "method": self.name}
         if self.program is None:
             return facts | seen
-        names = ("cpuSeconds", "fileMB", "openFiles", "memoryMB", "processes")
-        rlimits = {name: limits.as_json()[name] for name in names} | {"coreMB": 0}
+        names = wanted_limits(limits.as_json(), counts_processes_per_namespace())
+        rlimits = {name: limits.as_json().get(name, 0) for name in names}
         own = {"network": "none", "filesystem": "own-view", "processes": "own", "uid": _NOBODY}
         return facts | own | {"rlimits": rlimits}
 

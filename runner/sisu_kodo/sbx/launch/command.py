@@ -42,12 +42,12 @@ def _within(what: int, soft: int, hard: int) -> tuple[int, int]:
 
 
 def counts_processes_per_namespace() -> bool:
-    """Whether RLIMIT_NPROC inside a user namespace counts only what runs there."""
+    """Whether RLIMIT_NPROC inside a user namespace holds, and counts only what runs there: root is exempt."""
     try:
         release = tuple(int(part) for part in platform.release().split(".")[:2])
     except ValueError:
         return False
-    return namespaces.LINUX and release >= _PER_NAMESPACE_PROCESS_COUNT
+    return namespaces.LINUX and os.geteuid() != 0 and release >= _PER_NAMESPACE_PROCESS_COUNT
 
 
 def prepare(spec: dict[str, Any], rlimits: dict[str, tuple[int, int, int]], user: list[int] | None) -> None:
@@ -58,7 +58,8 @@ def prepare(spec: dict[str, Any], rlimits: dict[str, tuple[int, int, int]], user
         os.setgroups([])
         os.setgid(user[1])
         os.setuid(user[0])
-    namespaces.lock_privileges()
+    if spec.get("limitsHere", True):  # else bubblewrap comes first, and needs what it has
+        namespaces.lock_privileges()
     namespaces.die_with_parent()
     for what, soft, hard in rlimits.values():
         resource.setrlimit(what, (soft, hard))
