@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sisu_kodo import oc
 from sisu_kodo.models import StepError
 from sisu_kodo.oc.record import write_recording

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from sisu_kodo.models import StepError
 from sisu_kodo.sbx import Job, Limits, SandboxResult, local, methods, scratch
 from sisu_kodo.sbx.methods import Method
@@ -222,7 +223,8 @@ def test_stragglers_are_killed_at_the_end(run: Run, tmp_path: Path) -> None:
     result = run(
         f"""
         import subprocess, sys
-        subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}], start_new_session=True)
+        nap = [sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}]
+        subprocess.Popen(nap, start_new_session=True)
         print('done')
         """
     )
@@ -302,8 +304,8 @@ def test_cancel_stops_it(run: Run, tmp_path: Path) -> None:
 def test_nothing_outlives_a_killed_runner(method: Method, tmp_path: Path) -> None:
     mark = f"mark-{tmp_path.name}"
     inner = (
-        "import subprocess, sys; "
-        f"subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}], start_new_session=True)"
+        "import subprocess, sys; nap = 'import time; time.sleep(60)'; "
+        f"subprocess.run([sys.executable, '-c', nap, {mark!r}], start_new_session=True)"
     )
     script = textwrap.dedent(
         f"""

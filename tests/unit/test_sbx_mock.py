@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from sisu_kodo.models import StepError
 from sisu_kodo.sbx import Job, run
 

@@ -86,15 +86,15 @@ class Method:
     def _bubblewrap(self, job: Path) -> list[str]:
         command = [str(self.program), "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
         command += ["--uid", str(_NOBODY), "--gid", str(_NOBODY), "--hostname", "sandbox"]
+        for folder in FOLDERS:
+            command += ["--bind", str(job / folder), self.place(job, folder)]
         for path in visible():
             if os.path.islink(path):
                 command += ["--symlink", os.readlink(path), path]
             else:
                 command += ["--ro-bind", path, path]
         command += ["--proc", "/proc", "--dev", "/dev"]
-        for folder in FOLDERS:
-            command += ["--bind", str(job / folder), self.place(job, folder)]
-        return [*command, "--chdir", self.place(job, "work"), "--"]
+        return [*command, "--remount-ro", "/", "--chdir", self.place(job, "work"), "--"]
 
 
 _lock = threading.Lock()

@@ -7,9 +7,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 _PREFIX = "job-"
 _LOCK = "lock"
@@ -38,16 +37,14 @@ def folder(parent: Path) -> Iterator[Path]:
 
 def remove(place: Path) -> None:
     """Remove a tree, folders without permissions included; what stays is for the next sweep."""
-
-    def open_up(function: Callable[..., Any], path: str, _: object) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            Path(path).chmod(0o700)
-            function(path)
-
-    shutil.rmtree(place, onerror=open_up)
-    if place.exists():
-        shutil.rmtree(place, ignore_errors=True)
+    place.chmod(0o700)
+    for outer, names, _ in os.walk(place):
+        for name in names:
+            inner = Path(outer) / name
+            if not inner.is_symlink():
+                with contextlib.suppress(OSError):
+                    inner.chmod(0o700)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:

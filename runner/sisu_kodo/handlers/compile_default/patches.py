@@ -18,8 +18,10 @@ from ...models import JSON, StepError
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _NULL = "/dev/null"
-_CR = "\ue00d"
-"""Stands for a carriage return that is part of a line, where lines do not all have one."""
+# Characters that some take for line ends, and what stands for them while whatthepatch has the text.
+_ODD = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_STAND_INS = "".join(chr(0x10FFE0 + number) for number in range(len(_ODD)))
+_HIDE, _SHOW = str.maketrans(_ODD, _STAND_INS), str.maketrans(_STAND_INS, _ODD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def apply_one(tree: Path, path: str, diff: str) -> Applied:
     ends = parsed.new_newline if parsed.new_newline is not None else newline or change == "added"
     text = ending.join(result) + (ending if ends and result else "")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(text.replace(_CR, "\r").encode("utf-8", "surrogateescape"))
+    target.write_bytes(text.encode("utf-8", "surrogateescape"))
     return Applied(path, change, diff)
 
 
@@ -140,24 +142,22 @@ def _parse(path: str, diff: str) -> _Diff:
 def _lines(data: bytes) -> tuple[list[str], str, bool]:
     """Lines without their ends, the line end, and whether the last line has one."""
     text = data.decode("utf-8", "surrogateescape")
-    if _CR in text:
-        raise ValueError("the file uses U+E00D")
     ending = "\r\n" if "\n" in text and text.count("\r\n") == text.count("\n") else "\n"
     lines = text.split(ending)
     newline = lines[-1] == ""
-    return [line.replace("\r", _CR) for line in (lines[:-1] if newline else lines)], ending, newline
+    return (lines[:-1] if newline else lines), ending, newline
 
 
 def _apply(path: str, parsed: _Diff, lines: list[str], ending: str) -> list[str]:
     body = [line for _, part in parsed.hunks for line in part]
-    stray = parsed.old_path != _NULL and not any(_CR in line for line in lines)
+    stray = parsed.old_path != _NULL and not any("\r" in line for line in lines)
     drop_cr = ending == "\r\n" or (stray and all(line.endswith("\r") for line in body))
     text = ["--- a/file", "+++ b/file"]
     expected: list[tuple[str, str]] = []
     for header, part in parsed.hunks:
         text.append(header)
         for line in part:
-            clean = (line.removesuffix("\r") if drop_cr else line).replace("\r", _CR)
+            clean = (line.removesuffix("\r") if drop_cr else line).translate(_HIDE)
             text.append(clean)
             expected.append((clean[0], clean[1:]))
     try:
@@ -165,12 +165,12 @@ def _apply(path: str, parsed: _Diff, lines: list[str], ending: str) -> list[str]
         changes = found[0].changes if len(found) == 1 else None
         if changes is None or [_kind(change) for change in changes] != expected:
             raise _failed(path, "the diff cannot be read")
-        result: list[str] = whatthepatch.apply_diff(found[0], lines)
+        result = whatthepatch.apply_diff(found[0], [line.translate(_HIDE) for line in lines])
     except WhatThePatchException as error:
-        raise _failed(path, str(error).replace(_CR, "")) from error
+        raise _failed(path, str(error).translate(_SHOW)) from error
     except (IndexError, ValueError) as error:
         raise _failed(path, f"the diff does not fit: {error}") from error
-    return result
+    return [line.translate(_SHOW) for line in result]
 
 
 def _kind(change: whatthepatch.patch.Change) -> tuple[str, str]:

@@ -109,12 +109,12 @@ def own_view(root: str, read_only: Sequence[str], writable: Mapping[str, str]) -
         raise OSError(f"no system call number of pivot_root for {platform.machine()}")
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
     _mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4m,mode=755")
-    for path in read_only:
-        _bind_read_only(path, root + path)
     for inside, outside in writable.items():
         os.makedirs(root + inside, exist_ok=True)
         _mount(outside, root + inside, None, _MS_BIND | _MS_REC)
         _attributes(root + inside, _ATTR_NOSUID | _ATTR_NODEV)
+    for path in read_only:  # after the folders, so that an interpreter below /tmp shows
+        _bind_read_only(path, root + path)
     os.mkdir(f"{root}/dev")
     for name in _DEVICES:
         Path(f"{root}/dev/{name}").touch()
