@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import threading
@@ -70,7 +71,7 @@ class Report:
 @click.command()
 @click.option("--runs", type=click.IntRange(1), default=5000, show_default=True)
 @click.option(
-    "--concurrency", type=click.IntRange(1), default=100, show_default=True, help="Slots of the runner."
+    "--concurrency", type=click.IntRange(1), default=200, show_default=True, help="Slots of the runner."
 )
 @click.option(
     "--pumps", type=click.IntRange(1, 16), default=2, show_default=True, help="Connections of the runner."
@@ -99,7 +100,7 @@ def measure(config: Config, runs: int, concurrency: int, pumps: int, latency_run
         span = one(conn, "span")
         if span["done"] != runs:
             raise click.ClickException(f"only {span['done']} of {runs} runs ended in SUCCESS")
-        ceiling = max(measure_ceiling(dsn, runs) for _ in range(3))
+        ceiling = statistics.median(measure_ceiling(dsn, runs) for _ in range(3))
         times = idle_latency(dsn, client, conn, latency_runs)
         broken = one(conn, "laws")["count"]
     rate = span["steps"] / span["seconds"]
@@ -157,14 +158,14 @@ def runner(dsn: str, *arguments: str) -> subprocess.Popen[bytes]:
     """A separate `sisu runner` process on `dsn` that knows the benchmark's handler."""
     path = os.pathsep.join(filter(None, [str(_HERE.parent), os.environ.get("PYTHONPATH")]))
     environment = {"DATABASE_URL": dsn, "PYTHONPATH": path}
-    return start_runner(
-        ["--import", "bench.noop", "--queue", "intentQ", "--log-level", "warning", *arguments], environment
-    )
+    return start_runner(["--import", "bench.noop", "--log-level", "warning", *arguments], environment)
 
 
 def execute_all(dsn: str, concurrency: int, pumps: int) -> None:
     """Run one runner until nothing is left."""
-    code = runner(dsn, f"--concurrency={concurrency}", f"--pumps={pumps}", "--until-idle").wait(600)
+    code = runner(
+        dsn, f"--concurrency={concurrency}", f"--pumps={pumps}", "--queue=intentQ", "--until-idle"
+    ).wait(600)
     if code != 0:
         raise click.ClickException(f"the runner ended with {code}")
 

@@ -8,6 +8,7 @@ queue; it keeps its slot from the claim to the answer of the commit that ends it
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from threading import Event
@@ -17,6 +18,10 @@ from .models import JSON, Assignment, RecipeRef
 
 LaneKey = tuple[str, int, int]
 """Queue, message id, read count: the fencing token."""
+
+
+_ASK_AGAIN = 0.02
+"""Seconds after which a call that has results to bring also asks a queue that was empty."""
 
 
 class Lane:
@@ -114,6 +119,8 @@ class Desk:
         self.asked = dict.fromkeys(limits, 0)
         self.ready = dict.fromkeys(limits, True)
         self.wakes = dict.fromkeys(limits, 0)
+        self._asked_at = dict.fromkeys(limits, 0.0)
+        self.listening = False
         self.poll_due = True
         self.claiming = True
         self.keeping = True
@@ -174,12 +181,19 @@ class Desk:
             poll, self.poll_due = self.poll_due, False
             for queue in self.limits:
                 count = min(self.free(queue), self._shares[queue])
-                if count > 0:
+                if count > 0 and (poll or self._worth_asking(queue)):
+                    self._asked_at[queue] = time.monotonic()
                     want[queue] = count
                     self.asked[queue] += count
                     self.ready[queue] = False
         self.in_flight += 1
         return Call(results, want, wakes=dict(self.wakes), crowded=crowded, poll=poll, drain=not self.keeping)
+
+    def _worth_asking(self, queue: str) -> bool:
+        """Not for a queue that was just found empty, as long as we are told when that changes."""
+        return (
+            self.ready[queue] or not self.listening or time.monotonic() > self._asked_at[queue] + _ASK_AGAIN
+        )
 
     def undo(self, call: Call) -> None:
         """The call failed as a whole: its results wait at the front again."""

@@ -31,11 +31,13 @@ class Wakeup:
                 connection = await self._connect("wakeup")
                 try:
                     await connection.execute(query("listen"))
+                    self._desk.listening = True
                     self._desk.wake()  # whatever was said before we listened
                     backoff.reset()
                     async for notice in connection.notifies():
                         self._desk.wake((notice.payload,) if notice.payload else None)
                 finally:
+                    self._desk.listening = False
                     await connection.close()
             except (psycopg.Error, OSError) as error:
                 delay = backoff.next()
