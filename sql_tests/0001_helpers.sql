@@ -1,198 +1,171 @@
--- Helpers that speak the domain: a recipe, a run at a step, a worker that works, time that passes. Only in test databases.
+-- Once per test database, after the assertions: helpers that speak the domain. Times are the engine's, leases the real clock's.
 --
---   a_recipe · a_step · an_intent · a_run · a_run_at       things to begin with
---   claim · commit · work_once · finish · result · failure  what a runner does
---   age_leases · footprint · error_of · run_status …        time, and what is seen from outside
---
--- They go through the public functions wherever there is one. Defaults: recipe 'test', worker 'w1'.
+--   a_recipe · the_four_steps · an_intent · a_run · a_run_at · a_worker        what there is
+--   work_once · done · failed · lease · report · finish_step · fail_step      what a runner does
+--   age_leases · recover                                                      what time does
+--   status_of · error_of · faults_of · row_counts · everything                what one sees
 
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
 create schema if not exists app_test;
 
-create or replace function app_test.a_step(step_id text, more jsonb default '{}') returns jsonb language sql as $$
-  select jsonb_build_object('stepId', step_id, 'handler', 'test/' || lower(step_id)) || more;
-$$;
-
-create or replace function app_test.a_recipe(name text default 'test', steps jsonb default null, more jsonb default '{}') returns text
-language plpgsql as $$
+create or replace function app_test.a_recipe(name text default 'plain', steps jsonb default '[{}, {}]', more jsonb default '{}') returns text language plpgsql as $$
+declare
+  numbered jsonb := (
+    select jsonb_agg(jsonb_build_object('stepId', n.id, 'handler', 't/' || n.id) || s.value order by s.ordinality)
+    from jsonb_array_elements(a_recipe.steps) with ordinality as s
+      cross join lateral (select coalesce(s.value ->> 'stepId', 'S' || s.ordinality - 1)) as n (id));
 begin
-  perform app.put_recipe(jsonb_build_object('name', name,
-    'steps', coalesce(steps, jsonb_build_array(app_test.a_step('A'), app_test.a_step('B')))) || more);
-  perform app.activate_recipe(name);
-  return name;
+  perform app.activate_recipe(p.put ->> 'name', (p.put ->> 'version')::integer)
+  from (select app.put_recipe(jsonb_build_object('name', a_recipe.name, 'steps', numbered) || a_recipe.more)) as p (put);
+  return a_recipe.name;
 end $$;
 
-create or replace function app_test.an_intent(goal text default 'test', inputs jsonb default '{}') returns text language sql as $$
-  select app.create_intent(jsonb_build_object('goal', goal, 'inputs', inputs, 'constraints', '{}'::jsonb)) ->> 'intentId';
+create or replace function app_test.the_four_steps() returns text language sql as $$
+  select app_test.a_recipe('four', '[
+    {"stepId": "CompileST"}, {"stepId": "ApplyPatchST"},
+    {"stepId": "DecideST", "gate": {"key": "approve-plan", "title": "Approve the plan"}},
+    {"stepId": "ExecuteST", "fanOut": {"queue": "sbxQ", "handler": "t/task", "maxTasks": 4}}]')
 $$;
 
--- A run that has just started; the goal makes it another run than the next.
-create or replace function app_test.a_run(goal text default 'test', options jsonb default '{}') returns text language sql as $$
-  select app.start_run(app_test.an_intent(goal), '{"recipeName": "test"}'::jsonb || options) ->> 'workflowID';
+create or replace function app_test.an_intent(goal text default 'a goal') returns text language sql as $$
+  select app.create_intent(jsonb_build_object('goal', goal, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)) ->> 'intentId'
 $$;
 
-create or replace function app_test.a_worker(worker text default 'w1', app_version text default null) returns text language plpgsql as $$
+create or replace function app_test.a_run(goal text default 'a goal', recipe text default 'plain', options jsonb default '{}') returns text language plpgsql as $$
 begin
-  if not exists (select from app.workers as w where w.worker = a_worker.worker and w.stopped_at is null) then
-    perform app.register_worker(worker, jsonb_build_object('appVersion', coalesce(app_version, app.setting('app_version')),
-      'queues', '["intentQ", "sbxQ", "controlQ"]'::jsonb, 'concurrency', 10));
+  if recipe = 'plain' and not exists (select from app.recipes as r where r.name = 'plain') then
+    perform app_test.a_recipe();
   end if;
-  return worker;
+  return app.start_run(app_test.an_intent(goal), jsonb_build_object('recipeName', recipe) || options) ->> 'workflowID';
 end $$;
 
-create or replace function app_test.claim(worker text default 'w1', n integer default 10, more jsonb default '{}') returns setof app.assignment
-language sql as $$
-  select * from app.work(app_test.a_worker(worker), '[]',
-    jsonb_build_object('queues', jsonb_build_object('intentQ', n, 'sbxQ', n, 'controlQ', n)) || more);
+create or replace function app_test.a_worker(name text default 'w1', info jsonb default '{}') returns text language sql as $$
+  select app.register_worker(name, jsonb_build_object('appVersion', app.setting('app_version'),
+    'queues', '["intentQ", "sbxQ", "controlQ"]'::jsonb, 'concurrency', 10) || info) ->> 'worker'
 $$;
 
--- Results for every leased attempt of a run (of one step, of one task), with what the test wants in them.
-create or replace function app_test.result(run_id text, more jsonb default '{}', step_id text default null, task_idx integer default null) returns jsonb
-language sql as $$
-  select coalesce(jsonb_agg(jsonb_build_object('runId', s.run_id, 'idx', s.idx, 'taskKey', s.task_key, 'attempt', s.attempt, 'queue', s.queue_name,
-      'msgId', s.msg_id, 'readCt', s.read_ct, 'status', 'SUCCESS', 'output', jsonb_build_object('from', s.step_id)) || more
-    order by s.idx, s.task_idx), '[]')
-  from app.run_steps as s
-  where s.run_id = $1 and s.status = 'PENDING' and s.msg_id is not null and (step_id is null or s.step_id = $3) and (task_idx is null or s.task_idx = $4);
-$$;
-
-create or replace function app_test.failure(code text, retryable boolean default null, message text default 'it broke') returns jsonb language sql as $$
-  select jsonb_build_object('status', 'ERROR', 'output', null,
-    'error', jsonb_strip_nulls(jsonb_build_object('code', code, 'message', message, 'retryable', retryable)));
-$$;
-
-create or replace function app_test.commit(run_id text, more jsonb default '{}', step_id text default null, task_idx integer default null, worker text default 'w1')
-returns setof app.assignment language sql as $$
-  select * from app.work(worker, app_test.result(run_id, more, step_id, task_idx));
-$$;
-
--- Claims whatever there is and commits all of it with success, lanes included; returns how many results that were.
-create or replace function app_test.work_once(worker text default 'w1', more jsonb default '{}') returns integer language plpgsql as $$
-declare
-  a app.assignment;
-  n integer := 0;
+create or replace function app_test.work_once(worker text default 'w1', queue text default 'intentQ', n integer default 1, want jsonb default '{}') returns setof app.assignment language plpgsql as $$
 begin
-  for a in select * from app_test.claim(worker, 100, '{"recover": true}') loop
-    perform app_test.commit(a.run_id, more, a.step_id, (
-      select s.task_idx from app.run_steps as s
-      where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt), worker);
-    n := n + 1;
-  end loop;
-  return n;
+  if not exists (select from app.workers as w where w.worker = work_once.worker) then
+    perform app_test.a_worker(work_once.worker);
+  end if;
+  return query select * from app.work(work_once.worker, '[]', jsonb_build_object('queues', jsonb_build_object(queue, n)) || want);
 end $$;
 
--- Works until the run is over or waits for somebody.
-create or replace function app_test.finish(run_id text, worker text default 'w1') returns text language plpgsql as $$
+create or replace function app_test.done(lane anyelement, more jsonb default '{}') returns jsonb language sql as $$
+  select jsonb_build_object('runId', l ->> 'run_id', 'idx', l -> 'idx', 'taskKey', l ->> 'task_key', 'attempt', l -> 'attempt',
+    'queue', l ->> 'queue_name', 'msgId', l -> 'msg_id', 'readCt', l -> 'read_ct', 'status', 'SUCCESS') || more
+  from to_jsonb(lane) as l
+$$;
+
+create or replace function app_test.failed(lane anyelement, code text default 'broken', more jsonb default '{}') returns jsonb language sql as $$
+  select app_test.done(lane, jsonb_build_object('status', 'ERROR', 'error', jsonb_build_object('code', code, 'message', 'it did not work') || more))
+$$;
+
+create or replace function app_test.lease(lane anyelement) returns jsonb language sql as $$
+  select app_test.done(lane) - array['attempt', 'status']
+$$;
+
+create or replace function app_test.report(result jsonb, worker text default 'w1') returns setof app.assignment language sql as $$
+  select * from app.work(worker, jsonb_build_array(result), '{"drain": true}')
+$$;
+
+create or replace function app_test.finish_step(more jsonb default '{}', queue text default 'intentQ', worker text default 'w1') returns jsonb language plpgsql as $$
 declare
-  state text;
+  lane app.assignment;
 begin
-  for i in 1 .. 50 loop
-    state := app_test.run_status(run_id);
-    exit when state not in ('ENQUEUED', 'PENDING');
-    if jsonb_array_length(app_test.result(run_id)) > 0 then
-      perform app_test.commit(run_id, worker => worker);
-    else
-      perform app_test.claim(worker, 100, '{"recover": true}');
-    end if;
-  end loop;
-  return state;
+  select * into lane from app_test.work_once(worker, queue);
+  if lane.run_id is null then
+    raise exception 'nothing to claim on %', queue;
+  end if;
+  perform app_test.report(app_test.done(lane, more), worker);
+  return to_jsonb(lane);
 end $$;
 
--- A run whose worker holds this step; gates on the way are answered.
-create or replace function app_test.a_run_at(step_id text, goal text default 'test', options jsonb default '{}', worker text default 'w1') returns text
-language plpgsql as $$
+create or replace function app_test.fail_step(code text default 'broken', more jsonb default '{}', queue text default 'intentQ') returns jsonb language sql as $$
+  select app_test.finish_step(jsonb_build_object('status', 'ERROR',
+    'error', jsonb_build_object('code', code, 'message', 'it did not work') || more), queue)
+$$;
+
+create or replace function app_test.a_run_at(place text, goal text default 'a goal') returns text language plpgsql as $$
 declare
-  run text := app_test.a_run(goal, options);
-  gate record;
+  run_id text;
 begin
-  for i in 1 .. 50 loop
-    if jsonb_array_length(app_test.result(run, step_id => step_id)) > 0 then
-      return run;
-    end if;
-    for gate in select g.gate_key from app.gates as g where g.run_id = run and g.status = 'OPEN' loop
-      perform app.reply_gate(run, gate.gate_key, '{"decision": "yes"}', 'helper', 'helper');
-    end loop;
-    if jsonb_array_length(app_test.result(run)) > 0 then
-      perform app_test.commit(run, worker => worker);
-    else
-      perform app_test.claim(worker, 100, '{"recover": true}');
-    end if;
+  if not exists (select from app.recipes as r where r.name = 'four') then
+    perform app_test.the_four_steps();
+  end if;
+  run_id := app_test.a_run(goal, 'four');
+  for i in 1 .. array_position(array['CompileST', 'ApplyPatchST', 'approve-plan', 'DecideST', 'ExecuteST'], place) - 1 loop
+    case i when 3 then perform app.approve_plan(run_id, 'ann');
+      else perform app_test.finish_step(); end case;
   end loop;
-  raise exception 'the run never came to step %', step_id;
+  return run_id;
 end $$;
 
--- As if so much time had passed since the workers last gave a sign of life.
 create or replace function app_test.age_leases(by interval) returns void language plpgsql as $$
 declare
   q text;
 begin
-  for q in select a.queue_name from app.queues as a loop
-    execute format('update pgmq.%I set vt = vt - $1', pgmq.format_table_name(q, 'q')) using by;
+  for q in select m.queue_name from pgmq.meta as m loop
+    execute format('update pgmq.%I set vt = vt - $1', pgmq.format_table_name(q, 'q')) using age_leases.by;
   end loop;
 end $$;
 
-create or replace function app_test.run_status(run_id text) returns text language sql as $$
-  select r.status from app.runs as r where r.run_id = $1;
+create or replace function app_test.recover(worker text default 'w9') returns void language sql as $$
+  select app_test.work_once(worker, 'intentQ', 0, '{"recover": true}');
+  select null
 $$;
 
--- 'A 1 SUCCESS, B 1 PENDING': every attempt of the steps themselves, in order.
-create or replace function app_test.attempts(run_id text) returns text language sql as $$
-  select string_agg(format('%s %s %s', s.step_id, s.attempt, s.status), ', ' order by s.idx, s.attempt)
-  from app.run_steps as s where s.run_id = $1 and s.task_key = '';
+create or replace function app_test.status_of(run_id text) returns text language sql as $$
+  select r.status from app.runs as r where r.run_id = $1
 $$;
 
--- '0 1 SUCCESS, 1 1 ERROR': every attempt of the tasks, by position.
-create or replace function app_test.tasks(run_id text) returns text language sql as $$
-  select string_agg(format('%s %s %s', s.task_idx, s.attempt, s.status), ', ' order by s.task_idx, s.attempt)
-  from app.run_steps as s where s.run_id = $1 and s.task_key <> '';
-$$;
-
--- {sqlstate, message, hint, code, details | drift | status}, or null when the statement lives.
 create or replace function app_test.error_of(statement text) returns jsonb language plpgsql as $$
 declare
-  said jsonb;
-  detail text;
+  state text;
+  said text;
+  told text;
+  next_action text;
 begin
-  begin
-    execute statement;
-  exception when others then
-    get stacked diagnostics detail = pg_exception_detail;
-    said := jsonb_build_object('sqlstate', sqlstate, 'message', sqlerrm);
-    begin
-      said := said || detail::jsonb;
-    exception when others then
-      said := said || jsonb_build_object('detail', detail);
-    end;
-  end;
-  return said;
+  execute statement;
+  return null;
+exception when others then
+  get stacked diagnostics state = returned_sqlstate, said = message_text, told = pg_exception_detail, next_action = pg_exception_hint;
+  return jsonb_build_object('sqlstate', state, 'message', said, 'hint', next_action)
+    || case when state like 'PT%' then told::jsonb else '{}' end;
 end $$;
 
--- 'PT409 drift': the short form of error_of.
-create or replace function app_test.refusal(statement text) returns text language sql as $$
-  select concat_ws(' ', e ->> 'sqlstate', e ->> 'code') from app_test.error_of(statement) as e;
+create or replace function app_test.faults_of(statement text) returns text language sql as $$
+  select case e ->> 'sqlstate' when 'PT400' then (select string_agg(f ->> 'path', ', ' order by f ->> 'path' collate "C") from jsonb_array_elements(e -> 'details') as f)
+    else coalesce((e ->> 'sqlstate') || ': ' || (e ->> 'message'), 'not refused') end
+  from app_test.error_of(statement) as e
 $$;
 
--- 'goal, inputs': the paths in details, sorted, each once.
-create or replace function app_test.faulty_fields(statement text) returns text language sql as $$
-  select string_agg(distinct d ->> 'path', ', ' order by d ->> 'path')
-  from jsonb_array_elements(app_test.error_of(statement) -> 'details') as d;
-$$;
-
--- A hash of every row of every table of the engine and of its queues: equal before and after means that nothing was written.
-create or replace function app_test.footprint() returns text language plpgsql as $$
+create or replace function app_test.row_counts() returns jsonb language plpgsql as $$
 declare
-  t regclass;
-  sum text;
-  all_sums text := '';
+  counts jsonb := '{}';
+  name text;
+  n bigint;
 begin
-  for t in
-    select c.oid::regclass from pg_class as c
-    where c.relkind = 'r' and (c.relnamespace = 'app'::regnamespace or (c.relnamespace = 'pgmq'::regnamespace and c.relname ~ '^[qa]_'))
-    order by 1
-  loop
-    execute format('select coalesce(md5(string_agg(md5(r::text), '''' order by md5(r::text))), '''') from %s as r', t) into sum;
-    all_sums := all_sums || t::text || sum;
+  for name in select c.oid::regclass::text from pg_class as c join pg_namespace as s on s.oid = c.relnamespace
+    where c.relkind = 'r' and (s.nspname = 'app' or s.nspname = 'pgmq' and c.relname like 'q\_%') order by 1 loop
+    execute format('select count(*) from %s', name) into n;
+    counts := counts || jsonb_build_object(name, n);
   end loop;
-  return md5(all_sums);
+  return counts;
+end $$;
+
+create or replace function app_test.everything() returns text language plpgsql as $$
+declare
+  hashes text := '';
+  name text;
+  one text;
+begin
+  for name in select c.oid::regclass::text from pg_class as c join pg_namespace as s on s.oid = c.relnamespace
+    where c.relkind = 'r' and (s.nspname = 'app' or s.nspname = 'pgmq' and c.relname like 'q\_%') order by 1 loop
+    execute format('select md5(string_agg(t::text, chr(10) order by t::text)) from %s as t', name) into one;
+    hashes := hashes || coalesce(one, '-');
+  end loop;
+  return md5(hashes);
 end $$;

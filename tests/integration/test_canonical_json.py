@@ -174,7 +174,7 @@ def test_the_intent_of_the_contract_has_its_id(conn: Connection[Any]) -> None:
 
 def test_a_task_key_is_the_hash_of_run_step_and_task(conn: Connection[Any]) -> None:
     task = {"cmd": ["pytest", "-q"], "limits": {"cpu": 1.0}}
-    content = {"runId": "ih_1", "stepId": "ExecuteST", "task": task}
+    content: dict[str, Any] = {"runId": "ih_1", "stepId": "ExecuteST", "task": task}
     row = conn.execute("select app.task_key('ih_1', 'ExecuteST', %s::jsonb)", [json.dumps(task)]).fetchone()
     assert row == (hashlib.sha256(rfc8785.dumps(content)).hexdigest(),)
 
@@ -200,7 +200,8 @@ def test_a_typical_intent_takes_well_under_a_millisecond(conn: Connection[Any]) 
         "constraints": {"stepLibrary": {"primitives": ["Collect", "Fetch", "Extract", "Decide"]}, "max": 10},
     })  # fmt: skip
     statement = """
-        select count(app.canonical_json(jsonb_set(%s::jsonb, '{n}', to_jsonb(i)))) from generate_series(1, 200) as i
+        select count(app.canonical_json(jsonb_set(%s::jsonb, '{n}', to_jsonb(i))))
+        from generate_series(1, 200) as i
     """
     best = math.inf
     for _ in range(5):
