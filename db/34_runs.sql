@@ -178,14 +178,17 @@ declare
 begin
   perform app.check_start(runs, name);
   with new as (
-    insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, app_version, trace_id, tenant_id,
+    insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, queue_seq, app_version, trace_id, tenant_id,
       oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at)
-    select distinct on (q.run_id) q.run_id, q.run_id, q.recipe_id, q.queue_name, q.partition_key, q.lane, q.priority,
-      coalesce(q.app_version, app.setting('app_version')), coalesce(q.trace_id, replace(gen_random_uuid()::text, '-', '')), q.tenant_id,
-      coalesce(q.oc_mode, app.setting('oc_mode')), coalesce(q.sbx_mode, app.setting('sbx_mode')), q.workload, q.budget, q.timeout_ms, t, t
-    from app.start_requests(runs) as q
-    where q.recipe_status = 'active'
-    order by q.run_id, q.ord
+    select p.run_id, p.run_id, p.recipe_id, p.queue_name, p.partition_key, p.lane, p.priority, p.queue_seq,
+      coalesce(p.app_version, app.setting('app_version')), coalesce(p.trace_id, replace(gen_random_uuid()::text, '-', '')), p.tenant_id,
+      coalesce(p.oc_mode, app.setting('oc_mode')), coalesce(p.sbx_mode, app.setting('sbx_mode')), p.workload, p.budget, p.timeout_ms, t, t
+    from (
+      -- the place in line follows the order given, the locks follow run_id
+      select q.*, nextval('app.queue_position') as queue_seq
+      from (select distinct on (q.run_id) q.* from app.start_requests(runs) as q where q.recipe_status = 'active' order by q.run_id, q.ord) as q
+      order by q.ord) as p
+    order by p.run_id
     on conflict do nothing
     returning run_id
   )

@@ -28,8 +28,9 @@ begin
       jsonb_typeof(r.value) = 'object'
       and r.value - array['runId', 'idx', 'taskKey', 'attempt', 'queue', 'msgId', 'readCt', 'status', 'output', 'tasks', 'receipt', 'spanId'] = '{}'
       and jsonb_typeof(r.value -> 'runId') = 'string' and jsonb_typeof(r.value -> 'taskKey') = 'string'
-      and r.value ->> 'idx' ~ '^\d{1,6}$' and r.value ->> 'attempt' ~ '^\d{1,6}$'
-      and r.value ->> 'msgId' ~ '^\d{1,18}$' and r.value ->> 'readCt' ~ '^\d{1,9}$'
+      -- jsonb prints a number without leading zeros, and a string in quotes
+      and (r.value -> 'idx')::text ~ '^\d{1,6}$' and (r.value -> 'attempt')::text ~ '^[1-9]\d{0,5}$'
+      and (r.value -> 'msgId')::text ~ '^[1-9]\d{0,17}$' and (r.value -> 'readCt')::text ~ '^\d{1,9}$'
       and r.value ->> 'status' = 'SUCCESS' and jsonb_typeof(r.value -> 'queue') = 'string'
       and coalesce(jsonb_typeof(r.value -> 'tasks'), 'null') in ('array', 'null')
       and coalesce(jsonb_typeof(r.value -> 'receipt'), 'boolean') = 'boolean'
@@ -130,6 +131,9 @@ begin
   from unnest(accepted) as a
   where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt;
   perform app.keep_artifacts(accepted, t);
+  if exists (select from unnest(accepted) as a where a.receipt) then
+    perform app.keep_receipts(accepted, t);
+  end if;
 
   if (select bool_and(a.status = 'SUCCESS' and a.task_key = '' and a.tasks is null) from unnest(accepted) as a) then
     finished := accepted;
@@ -159,10 +163,6 @@ declare
   failed app.lane_result[];
   parents app.lane_result[];
 begin
-  insert into app.mock_receipts as m (run_id, task_key, first_seen, last_seen)
-  select a.run_id, a.task_key, t, t from unnest(accepted) as a where a.receipt and a.status = 'SUCCESS'
-  on conflict on constraint mock_receipts_pkey do update set seen_count = m.seen_count + 1, last_seen = excluded.last_seen;
-
   failed := app.retry_or_give_up(array(select a from unnest(accepted) as a where a.status = 'ERROR'), t);
   parents := app.fan_out(array(select a from unnest(accepted) as a where a.tasks is not null), t)
     || app.join_tasks(
@@ -173,7 +173,7 @@ begin
     || parents;
 end
 $$;
-comment on function app.settle_results(app.lane_result[], timestamptz) is 'The less common outcomes: receipts, retries, fan-out, joins. Returns the steps that are over.';
+comment on function app.settle_results(app.lane_result[], timestamptz) is 'The less common outcomes: retries, fan-out, joins. Returns the steps that are over.';
 
 create or replace function app.work(worker text, results jsonb default '[]', want jsonb default '{}')
 returns setof app.assignment

@@ -1,6 +1,6 @@
 -- Artifacts: what steps leave behind, and the audit trail of control actions.
 --
---   app.keep_artifacts(accepted, t)                     with the commit of a step
+--   app.keep_artifacts(accepted, t), app.keep_receipts  with the commit of a step
 --   app.audit(run_id, op, actor, reason, t, more)       one OPS artifact per accepted control action
 --
 -- Invariant: sha256 is that of the bytes get_artifact returns; a step that ended well and left nothing has kind none, idx 999.
@@ -43,6 +43,20 @@ begin
 end
 $$;
 comment on function app.keep_artifacts(app.lane_result[], timestamptz) is 'Writes the artifacts of accepted results, of failed attempts too; bodies once per content.';
+
+create or replace function app.keep_receipts(accepted app.lane_result[], t timestamptz)
+returns void
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  insert into app.mock_receipts as m (run_id, task_key, first_seen, last_seen)
+  select a.run_id, a.task_key, t, t from unnest(accepted) as a where a.receipt and a.status = 'SUCCESS'
+  on conflict on constraint mock_receipts_pkey do update set seen_count = m.seen_count + 1, last_seen = excluded.last_seen;
+$$;
+comment on function app.keep_receipts(app.lane_result[], timestamptz) is 'Counts the results that the mock sandbox vouches for; a second one for the same task breaks a law.';
 
 create or replace function app.audit(run_id text, op text, actor text, reason text, t timestamptz, more jsonb default '{}')
 returns void
