@@ -89,3 +89,12 @@ def test_a_mode_that_lacks_a_setting_names_it(
         recordings = Path(folder) if folder else None
         oc.planner(mode, schema={}, default=default, recordings=recordings, base_url=url)
     assert (caught.value.code, caught.value.retryable) == ("planner_unavailable", False)
+
+
+def test_a_recording_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    key = oc.request_key(REQUEST)
+    file = write_recording(tmp_path, key, REQUEST, {"goal": "one"})
+    before = file.read_bytes()
+    with pytest.raises(TypeError):
+        write_recording(tmp_path, key, REQUEST, {"goal": object()})
+    assert list(tmp_path.iterdir()) == [file] and file.read_bytes() == before
