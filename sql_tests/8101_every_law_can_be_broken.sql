@@ -1,0 +1,49 @@
+-- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
+begin;
+select plan(16);
+
+select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
+select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
+select app_test.a_run_at('ExecuteST', 'fanned out') as fan \gset
+select app_test.finish_step('{"tasks": [1, 2, 3]}') \g /dev/null
+select app_test.finish_step('{"receipt": true}', 'sbxQ') \g /dev/null
+select app_test.a_run('retrying', 'r') as retry \gset
+select app_test.fail_step('infra') \g /dev/null
+select app_test.a_run('working') as working \gset
+create temp table lane as select * from app_test.work_once('w5');
+select app_test.a_run('in line', options => '{"timeoutMS": 60000}') as line \gset
+select is_empty('select * from app.v_invariants', 'one run of each kind: healthy');
+
+-- the laws broken by a statement, which is undone
+create function pg_temp.broken_by(statement text) returns text language plpgsql as $$
+declare
+  laws text;
+begin
+  begin
+    execute statement;
+    select string_agg(distinct law || ' ' || run_id, '; ' order by law || ' ' || run_id) into laws from app.v_invariants;
+    raise exception 'undo';
+  exception when raise_exception then
+    null;
+  end;
+  return laws;
+end $$;
+create temp table broken (law text, run_id text, statement text);
+insert into broken values
+  ('a receipt is seen once', :'fan', 'update app.mock_receipts set seen_count = 2'),
+  ('a terminal run has no step in line', :'line', format('update app.timers set closed_at = now() where run_id = %1$L; update app.runs set status = ''CANCELLED'', ended_at = now() where run_id = %1$L', :'line')),
+  ('a terminal run has no open gate', :'gate', format('update app.runs set status = ''CANCELLED'', ended_at = now() where run_id = %L', :'gate')),
+  ('a terminal run has no timer', :'retry', format('update app.runs set status = ''CANCELLED'', ended_at = now() where run_id = %L', :'retry')),
+  ('a timer never fires early', :'line', format('update app.timers set fired_at = fire_at - interval ''1 ms'' where run_id = %L', :'line')),
+  ('a waiting run has an open gate', :'gate', format('update app.gates set status = ''CLOSED'' where run_id = %L', :'gate')),
+  ('a working run can go on', :'line', format('delete from app.run_steps where run_id = %L', :'line')),
+  ('a working run can go on', :'retry', format('update app.timers set closed_at = now() where run_id = %L', :'retry')),
+  ('a running step has a lease', :'working', 'select app.drop_leases(''intentQ'', array_agg(msg_id)) from lane'),
+  ('a lease has a running step', :'line', format('select app.send_leases(''intentQ'', array[jsonb_build_object(''runId'', %L, ''taskKey'', '''')], 30)', :'line')),
+  ('a lease has a worker', :'working', 'delete from app.workers where worker = ''w5'''),
+  ('a step waits for exactly its open tasks', :'fan', format('update app.run_steps set tasks_open = 3 where run_id = %L and tasks_open > 0', :'fan')),
+  ('only one attempt of a step is open', :'line', format('insert into app.run_steps select (jsonb_populate_record(s, ''{"attempt": 2}'')).* from app.run_steps as s where run_id = %L', :'line'));
+select is(pg_temp.broken_by(statement), law || ' ' || run_id, law || ': ' || split_part(statement, ' ', 1)) from broken;
+select set_eq('select law from broken', $$select distinct m[1] from regexp_matches(pg_get_viewdef('app.v_invariants'::regclass), '''(an? (?:receipt|terminal|timer|waiting|working|running|lease|step) [a-z ]+|only [a-z ]+)''::text(?: AS law)?,', 'g') as m$$, 'every law was broken');
+select is_empty('select * from app.v_invariants', 'and mended');
+rollback;
