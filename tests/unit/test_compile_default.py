@@ -292,6 +292,16 @@ def test_the_request_is_the_same_wherever_the_project_lies(ctx: StepContext, tmp
     assert len(keys) == 1
 
 
+def test_the_recording_among_the_examples_is_found(ctx: StepContext) -> None:
+    folder = Path(__file__).resolve().parents[2] / "examples" / "recordings"
+    config = load_config(sisu_home=ctx.config.sisu_home, oc_recordings=folder)
+    goal = "Repair the calculator so that its tests pass."
+    intent = {"goal": goal, "inputs": {}, "constraints": {}}
+    output = steps.compile_plan(replace(ctx, config=config, intent=intent)).output
+    assert output["planner"]["source"] == "recording"
+    assert [file.stem for file in folder.glob("*.json")] == [output["planner"]["key"]]
+
+
 def test_the_default_plan_on_another_project_says_so(ctx: StepContext, tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     with pytest.raises(StepError, match="default recording") as caught:
