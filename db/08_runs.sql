@@ -5,8 +5,8 @@ create sequence app.queue_position;
 comment on sequence app.queue_position is 'Order of arrival of runs; a run keeps its place in every queue it passes.';
 
 create table app.runs (
-  run_id         text primary key,
-  intent_id      text not null references app.intents,
+  run_id         text collate "C" primary key,
+  intent_id      text collate "C" not null references app.intents,
   recipe_id      bigint not null references app.recipes,
   status         text not null default 'ENQUEUED',
   queue_name     text not null references app.queues,
@@ -22,7 +22,7 @@ create table app.runs (
   workload       jsonb,
   budget         jsonb,
   timeout_ms     bigint,
-  forked_from    text references app.runs,
+  forked_from    text collate "C" references app.runs,
   fork_step      integer,
   error          jsonb,
   created_at     timestamptz not null,

@@ -1,7 +1,7 @@
 -- Gates: where a run waits for a human. A reply that comes before the gate opens is kept and honoured when it does.
 
 create table app.gates (
-  run_id      text not null references app.runs,
+  run_id      text collate "C" not null references app.runs,
   gate_key    text not null,
   idx         integer not null,
   kind        text not null,
@@ -32,7 +32,7 @@ comment on column app.gates.closed_at is 'When it expired or was closed.';
 comment on column app.gates.payload is 'The reply.';
 
 create table app.gate_replies (
-  run_id     text not null,
+  run_id     text collate "C" not null,
   gate_key   text not null,
   dedupe_key text not null,
   payload    jsonb not null,

@@ -3,7 +3,7 @@
 create table app.timers (
   timer_id   bigint generated always as identity primary key,
   kind       text not null,
-  run_id     text not null references app.runs,
+  run_id     text collate "C" not null references app.runs,
   idx        integer,
   task_key   text not null default '',
   gate_key   text,

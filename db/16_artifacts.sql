@@ -1,4 +1,4 @@
--- Artifacts: what steps leave behind. Small JSON sits in the row, bodies are stored once per content.
+-- Artifacts: what steps leave behind. As in 10_run_steps, their run is checked per statement. Small JSON sits in the row, bodies are stored once per content.
 
 create table app.artifact_blobs (
   sha256 text primary key,
@@ -13,7 +13,7 @@ values ('140bedbf9c3f6d56a9846d2ba7088798683f4da0c248231336e6a05679e4fdfe', conv
 
 create table app.artifacts (
   artifact_id bigint generated always as identity primary key,
-  run_id      text not null references app.runs,
+  run_id      text collate "C" not null,
   step_id     text not null,
   step_idx    integer,
   task_key    text not null default '',
@@ -26,7 +26,7 @@ create table app.artifacts (
   sha256      text not null,
   inline      jsonb,
   created_at  timestamptz not null,
-  constraint an_artifact_has_the_hash_of_its_bytes check (sha256 ~ '^[0-9a-f]{64}$'),
+  constraint an_artifact_has_the_hash_of_its_bytes check (length(sha256) = 64),
   constraint an_empty_step_leaves_artifact_999 check ((kind = 'none') = (idx = 999))
 );
 create index artifacts_of_a_run on app.artifacts (run_id, step_idx);
@@ -64,7 +64,7 @@ create type app.artifact_content as (
 comment on type app.artifact_content is 'An artifact with its bytes.';
 
 create table app.mock_receipts (
-  run_id     text not null references app.runs,
+  run_id     text collate "C" not null references app.runs,
   task_key   text not null,
   seen_count integer not null default 1,
   first_seen timestamptz not null,

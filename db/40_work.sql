@@ -28,13 +28,14 @@ begin
       jsonb_typeof(r.value) = 'object'
       and r.value - array['runId', 'idx', 'taskKey', 'attempt', 'queue', 'msgId', 'readCt', 'status', 'output', 'tasks', 'receipt', 'spanId'] = '{}'
       and jsonb_typeof(r.value -> 'runId') = 'string' and jsonb_typeof(r.value -> 'taskKey') = 'string'
-      -- jsonb prints a number without leading zeros, and a string in quotes
-      and (r.value -> 'idx')::text ~ '^\d{1,6}$' and (r.value -> 'attempt')::text ~ '^[1-9]\d{0,5}$'
-      and (r.value -> 'msgId')::text ~ '^[1-9]\d{0,17}$' and (r.value -> 'readCt')::text ~ '^\d{1,9}$'
+      -- in the order of jsonb values only a number stands between two numbers
+      and r.value -> 'idx' between '0' and '999999' and r.value -> 'attempt' between '1' and '999999'
+      and r.value -> 'msgId' between '1' and '999999999999999999' and r.value -> 'readCt' between '0' and '999999999'
+      and concat(r.value -> 'idx', r.value -> 'attempt', r.value -> 'msgId', r.value -> 'readCt') not like '%.%'
       and r.value ->> 'status' = 'SUCCESS' and jsonb_typeof(r.value -> 'queue') = 'string'
       and coalesce(jsonb_typeof(r.value -> 'tasks'), 'null') in ('array', 'null')
       and coalesce(jsonb_typeof(r.value -> 'receipt'), 'boolean') = 'boolean'
-      and coalesce(r.value ->> 'spanId', '0123456789abcdef') ~ '^[0-9a-f]{16}$', false)), true)
+      and (r.value ->> 'spanId' is null or r.value ->> 'spanId' ~ '^[0-9a-f]{16}$'), false)), true)
     from jsonb_array_elements(results) as r)
   then
     return;
@@ -74,14 +75,9 @@ begin
   where r.run_id = any (array(select x.value ->> 'runId' from jsonb_array_elements(results) as x))
   order by r.run_id for no key update;
 
-  select array_agg(row(s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, s.msg_id, s.read_ct,
-      case when p.code is null then x.status else 'ERROR' end,
-      x.output, x.artifacts,
-      case when p.code is null and x.status = 'SUCCESS' and jsonb_array_length(t.tasks) > 0 then t.tasks end,
-      coalesce(x.receipt, false),
-      case when p.code is not null then jsonb_build_object('code', p.code, 'message', p.message, 'retryable', false)
-        when x.status = 'ERROR' then x.error end,
-      x."spanId", r.status, r.recipe_id)::app.lane_result order by s.run_id, s.idx, s.task_idx)
+  select array_agg(row(s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, s.msg_id, s.read_ct, x.status, x.output, x.artifacts,
+      case when x.status = 'SUCCESS' and x.tasks not in ('[]', 'null') then x.tasks end, coalesce(x.receipt, false),
+      case when x.status = 'ERROR' then x.error end, x."spanId", r.status, r.recipe_id)::app.lane_result order by s.run_id, s.idx, s.task_idx)
   into accepted
   from (
     select distinct on ("runId", idx, "taskKey") * from jsonb_to_recordset(results) as x (
@@ -89,24 +85,42 @@ begin
       output jsonb, artifacts jsonb, tasks jsonb, receipt boolean, error jsonb, "spanId" text)) as x
     join app.run_steps as s on s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.attempt = x.attempt
       and s.status = 'PENDING' and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt"
-    join app.runs as r on r.run_id = s.run_id
-    join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = s.idx
-    cross join lateral (select coalesce(nullif(x.tasks, 'null'), '[]') as tasks) as t
-    left join lateral (
-      select v.code, v.message from (values
-        (jsonb_array_length(t.tasks) > 0 and (c.fan_queue is null or s.task_key <> ''),
-          'tasks_not_expected', 'the handler returned tasks, but the recipe has no fanOut here'),
-        (jsonb_array_length(t.tasks) > c.fan_max_tasks,
-          'too_many_tasks', format('the handler returned %s tasks, the recipe allows %s', jsonb_array_length(t.tasks), c.fan_max_tasks)),
-        (jsonb_array_length(t.tasks) > (r.budget ->> 'tasks')::integer,
-          'budget_violation', format('the handler returned %s tasks, the budget allows %s', jsonb_array_length(t.tasks), r.budget ->> 'tasks'))
-      ) as v (broken, code, message)
-      where v.broken and x.status = 'SUCCESS' limit 1) as p on jsonb_array_length(t.tasks) > 0;
+    join app.runs as r on r.run_id = s.run_id;
+  if exists (select from unnest(accepted) as a where a.tasks is not null) then
+    accepted := app.judge_tasks(accepted);
+  end if;
   return accepted;
 end
 $$;
 comment on function app.accept_results(jsonb) is
-  'Locks the runs and keeps the results whose worker still holds the lease, each with what the commit needs to know; tasks beyond the recipe or the budget make the attempt an ERROR.';
+  'Locks the runs and keeps the results whose worker still holds the lease, each with what the commit needs to know.';
+
+create or replace function app.judge_tasks(accepted app.lane_result[])
+returns app.lane_result[]
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select array_agg(row(a.run_id, a.idx, a.task_key, a.attempt, a.step_id, a.queue_name, a.msg_id, a.read_ct,
+      case when p.code is null then a.status else 'ERROR' end, a.output, a.artifacts, case when p.code is null then a.tasks end, a.receipt,
+      case when p.code is null then a.error else jsonb_build_object('code', p.code, 'message', p.message, 'retryable', false) end,
+      a.span_id, a.run_status, a.recipe_id)::app.lane_result order by a.ordinality)
+  from unnest(accepted) with ordinality as a
+    join app.runs as r on r.run_id = a.run_id
+    join app.recipe_steps as c on c.recipe_id = a.recipe_id and c.idx = a.idx
+    left join lateral (
+      select v.code, v.message from (values
+        (c.fan_queue is null or a.task_key <> '', 'tasks_not_expected', 'the handler returned tasks, but the recipe has no fanOut here'),
+        (jsonb_array_length(a.tasks) > c.fan_max_tasks,
+          'too_many_tasks', format('the handler returned %s tasks, the recipe allows %s', jsonb_array_length(a.tasks), c.fan_max_tasks)),
+        (jsonb_array_length(a.tasks) > (r.budget ->> 'tasks')::integer,
+          'budget_violation', format('the handler returned %s tasks, the budget allows %s', jsonb_array_length(a.tasks), r.budget ->> 'tasks'))
+      ) as v (broken, code, message)
+      where v.broken and a.tasks is not null limit 1) as p on true;
+$$;
+comment on function app.judge_tasks(app.lane_result[]) is 'Tasks that the recipe does not expect, or more than it or the budget allows, make the attempt an ERROR.';
 
 create or replace function app.commit_results(accepted app.lane_result[], worker text, drain boolean)
 returns setof app.assignment
