@@ -21,18 +21,25 @@ create function pg_temp.set_step(id text, s text) returns void language sql as $
     ended_at = case when s in ('SUCCESS', 'ERROR', 'CANCELLED') then app.now() end
   where run_id = id $$;
 
+create temp table mode as select tgrelid::regclass as relation, tgname, tgenabled from pg_trigger
+  where tgrelid in ('app.runs'::regclass, 'app.run_steps'::regclass) and not tgisinternal;
+create function pg_temp.triggers(on_again boolean) returns void language plpgsql as $$
+declare
+  m mode;
+begin
+  for m in select * from mode loop
+    execute format('alter table %s %s trigger %I', m.relation, case when not on_again then 'disable' when m.tgenabled = 'A' then 'enable always' else 'enable' end, m.tgname);
+  end loop;
+end $$;
+
 -- what a pair gives: a fresh run is brought to the first status with the triggers off, the second is tried with them on
 create function pg_temp.try(p pair) returns text language plpgsql as $$
 declare
   id text := app_test.a_run(format('%s %s %s', p.entity, p.before, p.after));
 begin
-  alter table app.runs disable trigger user;
-  alter table app.run_steps disable trigger user;
+  perform pg_temp.triggers(false);
   execute format('select pg_temp.set_%s(%L, %L)', p.entity, id, p.before);
-  alter table app.runs enable always trigger a_run_follows_the_transitions;
-  alter table app.runs enable always trigger a_new_run_is_enqueued;
-  alter table app.run_steps enable always trigger an_attempt_follows_the_transitions;
-  alter table app.run_steps enable always trigger a_new_attempt_is_ready;
+  perform pg_temp.triggers(true);
   return coalesce((select (e ->> 'sqlstate') || ' ' || (e ->> 'code') from app_test.error_of(format('select pg_temp.set_%s(%L, %L)', p.entity, id, p.after)) as e), 'done');
 end $$;
 create temp table tried as select p.*, pg_temp.try(p) as outcome from pair as p;
