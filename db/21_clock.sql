@@ -27,7 +27,7 @@ parallel safe
 security definer
 set search_path = ''
 as $$
-  select clock_timestamp() + coalesce((select (s.value #>> '{}')::interval from app.settings as s where s.key = 'clock_offset'), interval '0');
+  select clock_timestamp() + coalesce((select make_interval(secs => (s.value #>> '{}')::double precision) from app.settings as s where s.key = 'clock_offset'), interval '0');
 $$;
 comment on function app.now() is 'The engine''s clock.';
 
@@ -41,11 +41,12 @@ set search_path = ''
 as $$
 begin
   perform app.check_input('put_setting', jsonb_build_object('key', put_setting.key, 'value', put_setting.value));
+  perform app.check_input('setting', jsonb_build_object(put_setting.key, put_setting.value));
   insert into app.settings as s (key, value) values (put_setting.key, put_setting.value)
   on conflict on constraint settings_pkey do update set value = excluded.value, updated_at = clock_timestamp();
 end
 $$;
-comment on function app.put_setting(text, jsonb) is 'Writes a setting. PT400 for an unknown key.';
+comment on function app.put_setting(text, jsonb) is 'Writes a setting. PT400 for an unknown key or a value it cannot have.';
 
 create or replace function app.advance(by interval)
 returns timestamptz
@@ -61,7 +62,7 @@ begin
     perform app.fail('PT400', 'schema_violation', 'advance: by must not be negative: the clock never goes back',
       '[{"path": "by", "message": "must not be negative"}]');
   end if;
-  perform app.put_setting('clock_offset', to_jsonb((coalesce(app.setting('clock_offset')::interval, interval '0') + advance.by)::text));
+  perform app.put_setting('clock_offset', to_jsonb(coalesce(app.setting('clock_offset')::numeric, 0) + extract(epoch from advance.by)));
   return app.now();
 end
 $$;

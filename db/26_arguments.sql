@@ -10,8 +10,14 @@
 create or replace view app.v_arguments as
 select shape, path, type, required, lowest, highest, pattern, one_of
 from (values
-  ('put_setting', 'key', 'string', true, null, null, null, array['clock_offset', 'default_recipe', 'oc_mode', 'sbx_mode', 'app_version', 'code_hash']),
+  ('put_setting', 'key', 'string', true, 1, 128, null, null),
   ('put_setting', 'value', 'any', true, null, null, null, null),
+  ('setting', 'clock_offset', 'number', false, 0, 100000000000, null, null),
+  ('setting', 'default_recipe', 'string', false, 1, 128, '\S', null),
+  ('setting', 'oc_mode', 'string', false, null, null, null, array['replay', 'record', 'live']),
+  ('setting', 'sbx_mode', 'string', false, null, null, null, array['mock', 'live']),
+  ('setting', 'app_version', 'string', false, 1, 128, '\S', null),
+  ('setting', 'code_hash', 'string', false, 1, 128, null, null),
   ('advance', 'by', 'string', true, null, null, null, null),
 
   ('create_intent', 'goal', 'string', true, 1, 100000, '\S', null),
@@ -120,7 +126,7 @@ from (values
   ('artifact', 'name', 'string', true, 1, 1000, '\S', null),
   ('artifact', 'mediaType', 'string', false, 1, 200, '^\S+/\S.*$', null),
   ('artifact', 'inline', 'any', false, null, null, null, null),
-  ('artifact', 'body', 'string', false, null, null, '^[A-Za-z0-9+/\s]*={0,2}\s*$', null),
+  ('artifact', 'body', 'string', false, null, null, '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$', null),
   ('lease', 'queue', 'string', true, 1, 40, null, null),
   ('lease', 'msgId', 'integer', true, 1, 9223372036854775807, null, null),
   ('lease', 'readCt', 'integer', true, 0, 2147483647, null, null),
@@ -147,7 +153,7 @@ begin
   elsif type = 'any' then
     return null;
   elsif type = 'integer' then
-    if kind <> 'number' or (value #>> '{}')::numeric % 1 <> 0 then
+    if kind <> 'number' or value::text ~ '[.e]' then
       return 'must be an integer';
     end if;
   elsif kind <> all (string_to_array(type, '|')) then

@@ -135,6 +135,9 @@ declare
   t timestamptz := app.now();
   finished app.lane_result[];   -- steps that are over, well or not; their runs move on
   kept app.assignment[];        -- lanes that the worker keeps
+  has_artifacts boolean;
+  has_receipts boolean;
+  is_plain boolean;
 begin
   update app.run_steps as s set
     status = case when a.tasks is null then a.status else 'PENDING' end,
@@ -144,16 +147,13 @@ begin
     ended_at = case when a.tasks is null then t end
   from unnest(accepted) as a
   where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt;
-  perform app.keep_artifacts(accepted, t);
-  if exists (select from unnest(accepted) as a where a.receipt) then
+  select bool_or(a.artifacts is not null), bool_or(a.receipt), bool_and(a.status = 'SUCCESS' and a.task_key = '' and a.tasks is null)
+  into has_artifacts, has_receipts, is_plain from unnest(accepted) as a;
+  perform app.keep_artifacts(accepted, has_artifacts, t);
+  if has_receipts then
     perform app.keep_receipts(accepted, t);
   end if;
-
-  if (select bool_and(a.status = 'SUCCESS' and a.task_key = '' and a.tasks is null) from unnest(accepted) as a) then
-    finished := accepted;
-  else
-    finished := app.settle_results(accepted, t);
-  end if;
+  finished := case when is_plain then accepted else app.settle_results(accepted, t) end;
 
   kept := app.advance(finished, work_lanes => not drain, worker => worker, t => t);
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
@@ -206,6 +206,9 @@ begin
   end if;
   if coalesce(work.want, '{}') <> '{}' then
     perform app.check_want(work.want);
+    if not exists (select from app.workers as w where w.worker = work.worker and w.stopped_at is null) then
+      perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work.worker), null, 'call app.register_worker first');
+    end if;
   end if;
 
   if coalesce(work.results, '[]') <> '[]' then

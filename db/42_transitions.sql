@@ -146,7 +146,8 @@ security invoker
 set search_path = ''
 as $$
 begin
-  perform app.fail('PT409', 'recipe_is_immutable', format('recipe %s version %s never changes', old.name, old.version), null, 'put the changed recipe as its next version');
+  perform app.fail('PT409', 'recipe_is_immutable', format('a recipe version never changes: %s of app.%s', lower(tg_op), tg_table_name), null,
+    'put the changed recipe as its next version');
   return null;
 end
 $$;
@@ -155,6 +156,9 @@ comment on function app.refuse_recipe_change() is 'Trigger: a recipe version is 
 create or replace trigger a_recipe_version_never_changes before update on app.recipes
   for each row when ((old.name, old.version, old.body, old.settings, old.queue_name) is distinct from (new.name, new.version, new.body, new.settings, new.queue_name))
   execute function app.refuse_recipe_change();
+create or replace trigger a_recipe_version_stays before delete on app.recipes for each row execute function app.refuse_recipe_change();
+create or replace trigger a_recipe_step_never_changes before update or delete on app.recipe_steps
+  for each row execute function app.refuse_recipe_change();
 
 create or replace function app.advance(finished app.lane_result[], work_lanes boolean, worker text, t timestamptz)
 returns app.assignment[]
@@ -191,8 +195,7 @@ begin
     with step as (
       insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,
         worker, msg_id, read_ct, enqueued_at, started_at)
-      select f.run_id, n.idx, 1 + coalesce((select max(p.attempt) from app.run_steps as p where p.run_id = f.run_id and p.idx = n.idx and p.task_key = ''), 0),
-        n.step_id, 'PENDING', n.queue_name, r.app_version, r.partition_key, r.priority, advance.worker, f.msg_id, f.read_ct, t, t
+      select f.run_id, n.idx, 1, n.step_id, 'PENDING', n.queue_name, r.app_version, r.partition_key, r.priority, advance.worker, f.msg_id, f.read_ct, t, t
       from unnest(finished) as f
         join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1 and n.queue_name = f.queue_name and n.gate_key is null
         join app.runs as r on r.run_id = f.run_id

@@ -31,7 +31,7 @@ as $$
 $$;
 comment on function app.next_partitions(text, text, text, integer) is 'Up to n partitions with a backlog whose key is greater than after, in order.';
 
-create or replace function app.pick(queue text, version text, partitions text[], n integer)
+create or replace function app.pick(queue text, version text, partitions text[], skip text[], n integer)
 returns app.run_steps[]
 language sql
 volatile
@@ -46,12 +46,13 @@ as $$
       cross join lateral (
         select s from app.run_steps as s
         where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.queue_seq is not null
+          and s.run_id <> all (skip)
         order by s.priority, s.queue_seq
         limit 1 + (n - 1) / cardinality(partitions)
         for update skip locked) as line
     limit n) as x;
 $$;
-comment on function app.pick(text, text, text[], integer) is 'Locks up to n waiting steps, an equal share from each partition, and skips those that somebody else is taking.';
+comment on function app.pick(text, text, text[], text[], integer) is 'Locks up to n waiting steps, an equal share from each partition, and skips those that somebody else is taking and those of the runs in skip.';
 
 create or replace function app.claim(worker text, app_version text, queue text, n integer)
 returns setof app.assignment
@@ -67,6 +68,8 @@ declare
   after text := coalesce(current_setting(cursor_name, true), '');
   parts text[];
   picked app.run_steps[];
+  free app.run_steps[];
+  skip text[] := '{}';
   missing integer := n;
 begin
   parts := app.next_partitions(queue, claim.app_version, after, n);
@@ -82,16 +85,43 @@ begin
       where p.partition_key <> all (parts) limit n - cardinality(parts));
   end if;
   while cardinality(parts) > 0 and missing > 0 loop
-    picked := app.pick(queue, claim.app_version, parts, missing);
+    picked := app.pick(queue, claim.app_version, parts, skip, missing);
     exit when picked is null;
-    perform set_config(cursor_name, picked[cardinality(picked)].partition_key, false);
-    return query select * from app.lease_steps(worker, queue, picked);
-    missing := missing - cardinality(picked);
-    exit when cardinality(parts) = 1;
+    free := app.begin_steps(picked);
+    if cardinality(free) > 0 then
+      perform set_config(cursor_name, free[cardinality(free)].partition_key, false);
+      return query select * from app.lease_steps(worker, queue, free);
+    end if;
+    exit when cardinality(parts) = 1 and cardinality(free) = cardinality(picked);
+    missing := missing - cardinality(free);
+    skip := skip || array(select k.run_id from unnest(picked) as k where k.run_id <> all (array(select f.run_id from unnest(free) as f)));
   end loop;
 end
 $$;
 comment on function app.claim(text, text, text, integer) is 'Leases up to n waiting steps of a queue to a worker, fairly over the partitions.';
+
+create or replace function app.begin_steps(picked app.run_steps[])
+returns app.run_steps[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  t timestamptz := app.now();
+begin
+  update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t
+  where r.run_id in (
+    select k.run_id from app.runs as k
+    where k.run_id = any (array(select s.run_id from unnest(picked) as s)) and k.status = 'ENQUEUED'
+    order by k.run_id for no key update skip locked);
+  return array(
+    select picked[i] from generate_subscripts(picked, 1) as i join app.runs as r on r.run_id = picked[i].run_id where r.status = 'PENDING' order by i);
+end
+$$;
+comment on function app.begin_steps(app.run_steps[]) is 'Runs at their first claim become PENDING. Returns the steps that may begin: not those whose run somebody holds at this moment.';
 
 create or replace function app.lease_steps(worker text, queue text, picked app.run_steps[])
 returns setof app.assignment
@@ -104,27 +134,15 @@ set enable_seqscan = off
 as $$
 declare
   t timestamptz := app.now();
-  free app.run_steps[];
   ids bigint[];
 begin
-  -- a run's first claim; a run that somebody holds at this moment is left for the next call
-  update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t
-  where r.run_id in (
-    select k.run_id from app.runs as k
-    where k.run_id = any (array(select s.run_id from unnest(picked) as s)) and k.status = 'ENQUEUED'
-    order by k.run_id for no key update skip locked);
-  free := array(
-    select picked[i] from generate_subscripts(picked, 1) as i join app.runs as r on r.run_id = picked[i].run_id where r.status = 'PENDING' order by i);
-  if cardinality(free) = 0 then
-    return;
-  end if;
-  ids := app.send_leases(queue, array(select jsonb_build_object('runId', s.run_id, 'taskKey', s.task_key) from unnest(free) as s),
+  ids := app.send_leases(queue, array(select jsonb_build_object('runId', s.run_id, 'taskKey', s.task_key) from unnest(picked) as s),
     (select q.lease_seconds from app.queues as q where q.queue_name = queue));
   return query
     with leased as (
       update app.run_steps as s set status = 'PENDING', queue_seq = null, worker = lease_steps.worker, msg_id = f.msg_id, read_ct = 0, started_at = t
       from (select f.run_id, f.idx, f.task_key, f.attempt, m.msg_id
-        from unnest(free) with ordinality as f join unnest(ids) with ordinality as m (msg_id, ordinality) using (ordinality)) as f
+        from unnest(picked) with ordinality as f join unnest(ids) with ordinality as m (msg_id, ordinality) using (ordinality)) as f
       where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
       returning s.*
     )
@@ -145,4 +163,4 @@ begin
       join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = s.idx;
 end
 $$;
-comment on function app.lease_steps(text, text, app.run_steps[]) is 'Gives picked steps to a worker: run PENDING, message sent invisible, attempt PENDING with the fencing token.';
+comment on function app.lease_steps(text, text, app.run_steps[]) is 'Gives picked steps to a worker: message sent invisible, attempt PENDING with the fencing token.';

@@ -1,11 +1,11 @@
 -- Artifacts: what steps leave behind, and the audit trail of control actions.
 --
---   app.keep_artifacts(accepted, t), app.keep_receipts  with the commit of a step
+--   app.keep_artifacts(accepted, …), app.keep_receipts  with the commit of a step
 --   app.audit(run_id, op, actor, reason, t, more)       one OPS artifact per accepted control action
 --
 -- Invariant: sha256 is that of the bytes get_artifact returns; a step that ended well and left nothing has kind none, idx 999.
 
-create or replace function app.keep_artifacts(accepted app.lane_result[], t timestamptz)
+create or replace function app.keep_artifacts(accepted app.lane_result[], has_artifacts boolean, t timestamptz)
 returns void
 language plpgsql
 volatile
@@ -20,7 +20,7 @@ begin
   from unnest(accepted) as a
   where a.status = 'SUCCESS' and a.tasks is null and coalesce(a.artifacts, '[]') in ('[]', 'null');
 
-  if exists (select from unnest(accepted) as a where a.artifacts is not null) then
+  if has_artifacts then
     with given as materialized (
       select a.run_id, a.step_id, a.idx as step_idx, a.task_key, a.attempt, e.ordinality::integer - 1 as idx, e.value, b.body,
         app.sha256_hex(b.body) as sha256
@@ -42,7 +42,7 @@ begin
   end if;
 end
 $$;
-comment on function app.keep_artifacts(app.lane_result[], timestamptz) is 'Writes the artifacts of accepted results, of failed attempts too; bodies once per content.';
+comment on function app.keep_artifacts(app.lane_result[], boolean, timestamptz) is 'Writes the artifacts of accepted results, of failed attempts too; bodies once per content.';
 
 create or replace function app.keep_receipts(accepted app.lane_result[], t timestamptz)
 returns void

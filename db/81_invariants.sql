@@ -2,14 +2,20 @@
 --
 --   select * from app.v_invariants;        law, run_id, detail
 --
--- The laws look at what can be open, not at history: runs by status through an index, leases through the short pgmq tables. The few that
--- must see history read only small tables. Each law has a test that breaks it on purpose.
+-- The laws look at what can be open, not at history: runs by status through an index, leases through the short pgmq tables. What can only
+-- be broken in runs that are over is looked for in the newest thousand of each terminal status. Each law has a test that breaks it on purpose.
 
 create or replace view app.v_open_steps as
 select s.*, r.status as run_status, r.recipe_id
 from app.runs as r join app.run_steps as s using (run_id)
 where r.status in ('ENQUEUED', 'PENDING', 'WAITING_INPUT') and s.status in ('ENQUEUED', 'PENDING');
 comment on view app.v_open_steps is 'Attempts that are not final, of runs that are not over.';
+
+create or replace view app.v_ended_runs as
+select r.run_id, r.status, r.ended_at
+from unnest(array['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']) as st (status)
+  cross join lateral (select e.* from app.runs as e where e.status = st.status order by e.created_at desc limit 1000) as r;
+comment on view app.v_ended_runs is 'The newest thousand runs of each terminal status.';
 
 create or replace view app.v_invariants as
 with lease as materialized (
@@ -66,5 +72,20 @@ from app.v_open_steps as p
 where p.task_key = '' and p.tasks_open > 0 and p.tasks_open <> k.n
 union all
 select 'only one attempt of a step is open', s.run_id, format('%s has %s open attempts', s.step_id, count(*))
-from app.v_open_steps as s group by s.run_id, s.idx, s.step_id, s.task_key having count(*) > 1;
+from app.v_open_steps as s group by s.run_id, s.idx, s.step_id, s.task_key having count(*) > 1
+union all
+select 'a step that ended well left an artifact', s.run_id, format('%s attempt %s has none', s.step_id, s.attempt)
+from app.v_ended_runs as e join app.run_steps as s using (run_id)
+where s.status = 'SUCCESS' and s.cached_from is null
+  and not exists (select from app.artifacts as a where a.run_id = s.run_id and a.step_idx = s.idx)
+union all
+select 'a terminal run waits for no task', s.run_id, format('%s attempt %s counts %s open tasks', s.step_id, s.attempt, s.tasks_open)
+from app.v_ended_runs as e join app.run_steps as s using (run_id) where s.status = 'PENDING' and s.tasks_open > 0
+union all
+select 'a run succeeds with its last step', e.run_id, 'SUCCESS without a SUCCESS attempt of the last step'
+from app.v_ended_runs as e join app.runs as r using (run_id)
+where e.status = 'SUCCESS' and not exists (
+  select from app.run_steps as s
+  where s.run_id = e.run_id and s.task_key = '' and s.status = 'SUCCESS'
+    and s.idx = (select max(c.idx) from app.recipe_steps as c where c.recipe_id = r.recipe_id));
 comment on view app.v_invariants is 'One row per broken law: law, run_id, detail. Empty is healthy.';
