@@ -9,6 +9,7 @@
 set client_min_messages = warning;
 create schema if not exists app_test;
 
+-- A recipe of this name, put and activated. Steps without a stepId are S0, S1 …, those without a handler get t/<stepId>.
 create or replace function app_test.a_recipe(name text default 'plain', steps jsonb default '[{}, {}]', more jsonb default '{}') returns text language plpgsql as $$
 declare
   numbered jsonb := (
@@ -21,6 +22,7 @@ begin
   return a_recipe.name;
 end $$;
 
+-- compile-default in small: four steps, the gate approve-plan before DecideST, the last one fans out to sbxQ.
 create or replace function app_test.the_four_steps() returns text language sql as $$
   select app_test.a_recipe('four', '[
     {"stepId": "CompileST"}, {"stepId": "ApplyPatchST"},
@@ -32,6 +34,7 @@ create or replace function app_test.an_intent(goal text default 'a goal') return
   select app.create_intent(jsonb_build_object('goal', goal, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)) ->> 'intentId'
 $$;
 
+-- A started run; its id. The recipe plain (two steps) is made when it is missing.
 create or replace function app_test.a_run(goal text default 'a goal', recipe text default 'plain', options jsonb default '{}') returns text language plpgsql as $$
 begin
   if recipe = 'plain' and not exists (select from app.recipes as r where r.name = 'plain') then
@@ -45,6 +48,7 @@ create or replace function app_test.a_worker(name text default 'w1', info jsonb 
     'queues', '["intentQ", "sbxQ", "controlQ"]'::jsonb, 'concurrency', 10) || info) ->> 'worker'
 $$;
 
+-- Claims up to n lanes; the worker registers first when nobody knows it.
 create or replace function app_test.work_once(worker text default 'w1', queue text default 'intentQ', n integer default 1, want jsonb default '{}') returns setof app.assignment language plpgsql as $$
 begin
   if not exists (select from app.workers as w where w.worker = work_once.worker) then
@@ -53,6 +57,7 @@ begin
   return query select * from app.work(work_once.worker, '[]', jsonb_build_object('queues', jsonb_build_object(queue, n)) || want);
 end $$;
 
+-- The result of a lane, SUCCESS unless more says otherwise. A lane is a row that app.work returned, of whatever table keeps it.
 create or replace function app_test.done(lane anyelement, more jsonb default '{}') returns jsonb language sql as $$
   select jsonb_build_object('runId', l ->> 'run_id', 'idx', l -> 'idx', 'taskKey', l ->> 'task_key', 'attempt', l -> 'attempt',
     'queue', l ->> 'queue_name', 'msgId', l -> 'msg_id', 'readCt', l -> 'read_ct', 'status', 'SUCCESS') || more
@@ -63,14 +68,17 @@ create or replace function app_test.failed(lane anyelement, code text default 'b
   select app_test.done(lane, jsonb_build_object('status', 'ERROR', 'error', jsonb_build_object('code', code, 'message', 'it did not work') || more))
 $$;
 
+-- What heartbeat and release take.
 create or replace function app_test.lease(lane anyelement) returns jsonb language sql as $$
   select app_test.done(lane) - array['attempt', 'status']
 $$;
 
+-- Commits one result; the lane's next step goes back in line.
 create or replace function app_test.report(result jsonb, worker text default 'w1') returns setof app.assignment language sql as $$
   select * from app.work(worker, jsonb_build_array(result), '{"drain": true}')
 $$;
 
+-- Claims what is next on a queue and ends it; the lane, as JSON. The lane's next step goes in line.
 create or replace function app_test.finish_step(more jsonb default '{}', queue text default 'intentQ', worker text default 'w1') returns jsonb language plpgsql as $$
 declare
   lane app.assignment;
@@ -88,6 +96,7 @@ create or replace function app_test.fail_step(code text default 'broken', more j
     'error', jsonb_build_object('code', code, 'message', 'it did not work') || more), queue)
 $$;
 
+-- A run of the four steps that has come so far: to the gate approve-plan, or with this step in line.
 create or replace function app_test.a_run_at(place text, goal text default 'a goal') returns text language plpgsql as $$
 declare
   run_id text;
@@ -103,6 +112,7 @@ begin
   return run_id;
 end $$;
 
+-- The holders of all leases have been silent for so long.
 create or replace function app_test.age_leases(by interval) returns void language plpgsql as $$
 declare
   q text;
@@ -112,6 +122,7 @@ begin
   end loop;
 end $$;
 
+-- One call of a runner that looks after others: expired leases, due timers.
 create or replace function app_test.recover(worker text default 'w9') returns void language sql as $$
   select app_test.work_once(worker, 'intentQ', 0, '{"recover": true}');
   select null
@@ -121,6 +132,7 @@ create or replace function app_test.status_of(run_id text) returns text language
   select r.status from app.runs as r where r.run_id = $1
 $$;
 
+-- {sqlstate, message, hint, code, details | drift | status} of a refused statement, null when it was not refused.
 create or replace function app_test.error_of(statement text) returns jsonb language plpgsql as $$
 declare
   state text;
@@ -136,12 +148,14 @@ exception when others then
     || case when state like 'PT%' then told::jsonb else '{}' end;
 end $$;
 
+-- The paths of all faults a statement was refused for, or what else happened.
 create or replace function app_test.faults_of(statement text) returns text language sql as $$
   select case e ->> 'sqlstate' when 'PT400' then (select string_agg(f ->> 'path', ', ' order by f ->> 'path' collate "C") from jsonb_array_elements(e -> 'details') as f)
     else coalesce((e ->> 'sqlstate') || ': ' || (e ->> 'message'), 'not refused') end
   from app_test.error_of(statement) as e
 $$;
 
+-- {table: rows} of the schema app and of the queues.
 create or replace function app_test.row_counts() returns jsonb language plpgsql as $$
 declare
   counts jsonb := '{}';
@@ -156,6 +170,7 @@ begin
   return counts;
 end $$;
 
+-- A hash of every row of the schema app and of the queues: the same hash, nothing was written.
 create or replace function app_test.everything() returns text language plpgsql as $$
 declare
   hashes text := '';
