@@ -1,6 +1,6 @@
 -- Step attempts: the truth of what ran. One row per attempt, of a step (task_key empty) or of one of its fan-out tasks.
 -- ENQUEUED rows are the backlog (queue_seq is their place in line), PENDING rows carry a lease, terminal rows never change again.
--- The run of an attempt is checked per statement (chapter 42), not per row by a foreign key: that costs a seventh of the hot path, and
+-- The run of an attempt is checked per statement (chapter 28), not per row by a foreign key: that costs a seventh of the hot path, and
 -- whoever adds an attempt has just locked its run.
 -- A commit updates one row without touching an index (HOT): status is in no index, and queue_seq is null before the step is running.
 

@@ -41,7 +41,10 @@ set search_path = ''
 as $$
 begin
   perform app.check_input('put_setting', jsonb_build_object('key', put_setting.key, 'value', put_setting.value));
-  perform app.check_input('setting', jsonb_build_object(put_setting.key, put_setting.value));
+  perform app.refuse('put_setting', (
+    select coalesce(jsonb_agg(jsonb_build_object('path', case f.message when 'is unknown' then 'key' else 'value' end,
+      'message', case f.message when 'is unknown' then format('names no setting: %s', put_setting.key) else f.message end)), '[]')
+    from app.faults('setting', jsonb_build_array(jsonb_build_object(put_setting.key, put_setting.value)), 'value') as f));
   insert into app.settings as s (key, value) values (put_setting.key, put_setting.value)
   on conflict on constraint settings_pkey do update set value = excluded.value, updated_at = clock_timestamp();
 end

@@ -26,6 +26,7 @@ begin;
 \ir 22_canonical_json.sql
 \ir 24_pgmq.sql
 \ir 26_arguments.sql
+\ir 28_guards.sql
 
 -- the callers' verbs
 \ir 30_intents.sql

@@ -1,0 +1,161 @@
+-- Guards: what every writer is held to, the owner of the tables included.
+--
+--   app.enforce_transitions()   makes the triggers that refuse a change of status which app.run_transitions does not list
+--   triggers                    a terminal attempt never changes · a recipe version is written once · attempts and artifacts belong to a run
+--
+-- Guards stand on the hot path, so a legal change costs a comparison and no call: the rows of app.run_transitions become the WHEN of the
+-- triggers (hence the dynamic SQL), and the run of new rows is looked up once per statement.
+
+create or replace function app.refuse_transition()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  before text := case tg_op when 'INSERT' then '' else old.status end;
+begin
+  perform app.fail('PT409', 'illegal_transition', format('%s of run %s cannot go from %s to %s', tg_argv[0], new.run_id, coalesce(nullif(before, ''), 'nothing'), new.status),
+    jsonb_build_object('status', before), 'select * from app.v_state_machine');
+  return null;
+end
+$$;
+comment on function app.refuse_transition() is 'Trigger: raises PT409 illegal_transition.';
+
+create or replace function app.enforce_transitions()
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  e record;
+begin
+  -- the rows become the WHEN of the triggers: the executor compares, no function is called for a legal change
+  for e in
+    select v.entity, v.name, array(select t.to_status from app.run_transitions as t where t.entity = v.entity and t.from_status = '' order by 1) as born,
+      array(select t.from_status || ' ' || t.to_status from app.run_transitions as t where t.entity = v.entity and t.from_status <> '' order by 1) as legal
+    from (values ('run', 'runs'), ('step', 'run_steps')) as v (entity, name)
+  loop
+    execute format('create or replace trigger a_%s_begins_well before insert on app.%I for each row when (new.status <> all (%L::text[])) execute function app.refuse_transition(%L)',
+      e.entity, e.name, e.born, e.entity);
+    execute format('create or replace trigger a_%s_follows_the_transitions before update on app.%I for each row when (old.status <> new.status and (old.status || '' '' || new.status) <> all (%L::text[])) execute function app.refuse_transition(%L)',
+      e.entity, e.name, e.legal, e.entity);
+    execute format('alter table app.%I enable always trigger a_%s_begins_well', e.name, e.entity);
+    execute format('alter table app.%I enable always trigger a_%s_follows_the_transitions', e.name, e.entity);
+  end loop;
+end
+$$;
+comment on function app.enforce_transitions() is 'Makes the triggers that hold runs and attempts to app.run_transitions. Runs at every replay and whenever those rows change.';
+
+create or replace function app.transitions_changed()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.enforce_transitions();
+  return null;
+end
+$$;
+comment on function app.transitions_changed() is 'Trigger: the rows of app.run_transitions are in force at once.';
+
+create or replace trigger changed_transitions_are_in_force after insert or update or delete or truncate on app.run_transitions
+  for each statement execute function app.transitions_changed();
+select app.enforce_transitions();
+
+create or replace function app.require_run()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+  if exists (select from new_rows as n where not exists (select from app.runs as r where r.run_id = n.run_id)) then
+    perform app.fail('PT404', 'run_not_found', format('a row of app.%s belongs to no run', tg_table_name));
+  end if;
+  return null;
+end
+$$;
+comment on function app.require_run() is 'Trigger: what a foreign key to app.runs would say, once per statement.';
+
+create or replace trigger an_attempt_belongs_to_a_run after insert on app.run_steps
+  referencing new table as new_rows for each statement execute function app.require_run();
+create or replace trigger an_artifact_belongs_to_a_run after insert on app.artifacts
+  referencing new table as new_rows for each statement execute function app.require_run();
+
+create or replace function app.keep_run()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  if exists (select from app.run_steps as s where s.run_id = old.run_id) or exists (select from app.artifacts as a where a.run_id = old.run_id) then
+    perform app.fail('PT409', 'run_has_history', format('run %s has attempts or artifacts', old.run_id), null, 'they go first');
+  end if;
+  return case tg_op when 'DELETE' then old else new end;
+end
+$$;
+comment on function app.keep_run() is 'Trigger: the other half of that foreign key. A run with attempts or artifacts is neither deleted nor renamed.';
+
+create or replace trigger a_run_with_history_stays before delete on app.runs for each row execute function app.keep_run();
+create or replace trigger a_run_keeps_its_name before update on app.runs
+  for each row when (old.run_id <> new.run_id) execute function app.keep_run();
+
+create or replace function app.keep_final_attempt()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  if new is distinct from old then
+    perform app.fail('PT409', 'attempt_is_final', format('attempt %s of step %s of run %s is %s and never changes', old.attempt, old.step_id, old.run_id, old.status),
+      jsonb_build_object('status', old.status), 'a retry is a new attempt');
+  end if;
+  return new;
+end
+$$;
+comment on function app.keep_final_attempt() is 'Trigger: a terminal attempt never changes.';
+
+create or replace trigger a_final_attempt_never_changes before update on app.run_steps
+  for each row when (old.ended_at is not null) execute function app.keep_final_attempt();
+alter table app.run_steps enable always trigger a_final_attempt_never_changes;
+
+create or replace function app.refuse_recipe_change()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.fail('PT409', 'recipe_is_immutable', format('a recipe version never changes: %s of app.%s', lower(tg_op), tg_table_name), null,
+    'put the changed recipe as its next version');
+  return null;
+end
+$$;
+comment on function app.refuse_recipe_change() is 'Trigger: a recipe version is written once.';
+
+create or replace trigger a_recipe_version_never_changes before update on app.recipes
+  for each row when ((old.name, old.version, old.body, old.settings, old.queue_name) is distinct from (new.name, new.version, new.body, new.settings, new.queue_name))
+  execute function app.refuse_recipe_change();
+create or replace trigger a_recipe_version_stays before delete on app.recipes for each row execute function app.refuse_recipe_change();
+create or replace trigger a_recipe_step_never_changes before update or delete on app.recipe_steps
+  for each row execute function app.refuse_recipe_change();
