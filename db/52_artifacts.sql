@@ -53,10 +53,10 @@ security invoker
 set search_path = ''
 as $$
   insert into app.mock_receipts as m (run_id, task_key, first_seen, last_seen)
-  select a.run_id, a.task_key, t, t from unnest(accepted) as a where a.receipt and a.status = 'SUCCESS'
+  select a.run_id, a.task_key, t, t from unnest(accepted) as a where a.receipt and a.status = 'SUCCESS' and a.task_key <> ''
   on conflict on constraint mock_receipts_pkey do update set seen_count = m.seen_count + 1, last_seen = excluded.last_seen;
 $$;
-comment on function app.keep_receipts(app.lane_result[], timestamptz) is 'Counts the results that the mock sandbox vouches for; a second one for the same task breaks a law.';
+comment on function app.keep_receipts(app.lane_result[], timestamptz) is 'Counts the task results that the mock sandbox vouches for; a second one for the same task breaks a law.';
 
 create or replace function app.audit(run_id text, op text, actor text, reason text, t timestamptz, more jsonb default '{}')
 returns void
