@@ -206,9 +206,6 @@ begin
   end if;
   if coalesce(work.want, '{}') <> '{}' then
     perform app.check_want(work.want);
-    if not exists (select from app.workers as w where w.worker = work.worker and w.stopped_at is null) then
-      perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work.worker), null, 'call app.register_worker first');
-    end if;
   end if;
 
   if coalesce(work.results, '[]') <> '[]' then
@@ -231,6 +228,11 @@ begin
   if (work.want ->> 'recover')::boolean then
     perform app.recover_leases();
     perform app.fire_timers();
+  end if;
+  if exists (select from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w where w.value <> '0')
+    and not exists (select from app.workers as w where w.worker = work.worker and w.stopped_at is null)
+  then
+    perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work.worker), null, 'call app.register_worker first');
   end if;
   for wanted in select w.key, w.value::integer as n from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w order by w.key loop
     if wanted.n > 0 then

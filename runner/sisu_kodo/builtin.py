@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from .config import load_config
 from .models import JSON
 from .queries import query
 from .registry import builtin_packages
@@ -27,7 +28,7 @@ def register_recipes(connection: Connection[Any]) -> list[str]:
     """Put the built-in recipes and activate what is new. Returns the names of those activated.
 
     A version that an operator activated or retired stays as it is; the default recipe is set only where none
-    is.
+    is. New runs that name no app version get the one of this program (DBOS__APPVERSION).
     """
     activated = []
     with connection.transaction():
@@ -39,6 +40,7 @@ def register_recipes(connection: Connection[Any]) -> list[str]:
                 activated.append(put["name"])
         if known and _value(connection, "setting", key="default_recipe") is None:
             _value(connection, "put_setting", key="default_recipe", value=json.dumps(known[0]["name"]))
+        _value(connection, "put_setting", key="app_version", value=json.dumps(load_config().app_version))
     return activated
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 
 import psycopg
 
@@ -22,16 +23,23 @@ _log = Log(__name__)
 
 
 class Heartbeat:
-    """Beats every `interval` seconds (a third of the shortest lease) until cancelled."""
+    """Beats every `interval` seconds (well within the shortest lease) until cancelled."""
 
     def __init__(
-        self, worker: str, interval: float, desk: Desk, attempts: Attempts, connect: Connect
+        self,
+        worker: str,
+        interval: float,
+        desk: Desk,
+        attempts: Attempts,
+        connect: Connect,
+        register: Callable[[], Awaitable[None]],
     ) -> None:
         self._worker = worker
         self._interval = interval
         self._desk = desk
         self._attempts = attempts
         self._connect = connect
+        self._register = register
 
     async def run(self) -> None:
         backoff = Backoff(longest=min(5.0, self._interval))
@@ -46,6 +54,10 @@ class Heartbeat:
                 finally:
                     await connection.close()
             except (psycopg.Error, OSError) as error:
+                if isinstance(error, psycopg.Error) and error.sqlstate == "PT404":
+                    # somebody retired us, or emptied the database
+                    await self._register()
+                    continue
                 delay = backoff.next()
                 _log.warning(
                     "heartbeat.retry", error=str(error).strip().partition("\n")[0], seconds=round(delay, 2)

@@ -40,9 +40,10 @@ class RunnerOptions:
     """How one runner process behaves.
 
     `queues` maps queue names to slots. `pumps` is the number of connections that carry work. Times are in
-    seconds; `poll_interval` keeps an idle runner below two statements a second, `heartbeat_interval` is a
-    third of a lease. `prepare_threshold` None suits transaction-mode poolers. `once`: claim one batch, finish
-    it, leave; `until_idle`: leave when nothing is left to claim.
+    seconds; `poll_interval` keeps an idle runner below two statements a second, `heartbeat_interval` is well
+    below a lease and the 15 s after which a worker counts as gone. `prepare_threshold` None suits
+    transaction-mode poolers. `once`: claim one batch, finish it, leave; `until_idle`: leave when nothing is
+    left to claim.
     """
 
     name: str
@@ -51,7 +52,7 @@ class RunnerOptions:
     pumps: int = 2
     listen: bool = True
     poll_interval: float = 0.6
-    heartbeat_interval: float = 10.0
+    heartbeat_interval: float = 5.0
     prepare_threshold: int | None = None
     once: bool = False
     until_idle: bool = False
@@ -80,7 +81,12 @@ class Worker:
         await self._register()
         side: list[Coroutine[Any, Any, None]] = [
             Heartbeat(
-                self._options.name, self._options.heartbeat_interval, self.desk, self.attempts, self._connect
+                self._options.name,
+                self._options.heartbeat_interval,
+                self.desk,
+                self.attempts,
+                self._connect,
+                self._register,
             ).run(),
             self._ticker(),
         ]

@@ -66,10 +66,10 @@ again and gets its old leases back at once. Containers that share a host name ne
 @click.option(
     "--heartbeat",
     type=click.FloatRange(0.1, 3600),
-    default=10.0,
+    default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="A third of the shortest lease.",
+    help="Well below the shortest lease; a worker that is silent for 15 s counts as gone.",
 )
 @click.option("--once", is_flag=True, help="Claim one batch, finish it, leave.")
 @click.option("--until-idle", is_flag=True, help="Leave when there is nothing left to claim.")

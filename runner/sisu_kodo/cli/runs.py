@@ -44,8 +44,11 @@ def open_client() -> Iterator[Client]:
 @click.option("--partition", help="Queue partition key.")
 @click.option("--lane", type=click.Choice(["interactive", "batch"]))
 @click.option("--priority", type=int)
-@click.option("--oc-mode", type=click.Choice(["replay", "record", "live"]))
-@click.option("--sbx-mode", type=click.Choice(["mock", "live"]))
+@click.option(
+    "--oc-mode", type=click.Choice(["replay", "record", "live"]), envvar="OC_MODE", show_envvar=True
+)
+@click.option("--sbx-mode", type=click.Choice(["mock", "live"]), envvar="SBX_MODE", show_envvar=True)
+@click.option("--app-version", envvar="DBOS__APPVERSION", show_envvar=True, help="Who may execute it.")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit code 1 unless it is SUCCESS.")
 @json_option
 def start(
@@ -147,6 +150,7 @@ def begin(client: Client, intent: dict[str, Any], options: dict[str, Any]) -> di
         "partition": "queuePartitionKey",
         "oc_mode": "ocMode",
         "sbx_mode": "sbxMode",
+        "app_version": "appVersion",
     }
     created = client.create_intent(intent)
     return client.start_run(
