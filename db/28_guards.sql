@@ -146,16 +146,21 @@ security invoker
 set search_path = ''
 as $$
 begin
+  if tg_op = 'INSERT' and new.step_id = (
+    select r.body #>> array['steps', new.idx::text, 'stepId'] from app.recipes as r where r.recipe_id = new.recipe_id)
+  then
+    return new;
+  end if;
   perform app.fail('PT409', 'recipe_is_immutable', format('a recipe version never changes: %s of app.%s', lower(tg_op), tg_table_name), null,
     'put the changed recipe as its next version');
   return null;
 end
 $$;
-comment on function app.refuse_recipe_change() is 'Trigger: a recipe version is written once.';
+comment on function app.refuse_recipe_change() is 'Trigger: a recipe version is written once, and its step rows are those of its body.';
 
 create or replace trigger a_recipe_version_never_changes before update on app.recipes
   for each row when ((old.name, old.version, old.body, old.settings, old.queue_name) is distinct from (new.name, new.version, new.body, new.settings, new.queue_name))
   execute function app.refuse_recipe_change();
 create or replace trigger a_recipe_version_stays before delete on app.recipes for each row execute function app.refuse_recipe_change();
-create or replace trigger a_recipe_step_never_changes before update or delete on app.recipe_steps
+create or replace trigger a_recipe_step_never_changes before insert or update or delete on app.recipe_steps
   for each row execute function app.refuse_recipe_change();

@@ -59,7 +59,7 @@ end
 $$;
 comment on function app.check_results(jsonb) is 'Raises PT400 that lists every fault of every result.';
 
-create or replace function app.accept_results(results jsonb)
+create or replace function app.accept_results(results jsonb, t timestamptz)
 returns app.lane_result[]
 language plpgsql
 volatile
@@ -67,6 +67,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   accepted app.lane_result[];
@@ -75,38 +76,53 @@ begin
   where r.run_id = any (array(select x.value ->> 'runId' from jsonb_array_elements(results) as x))
   order by r.run_id for no key update;
 
-  select array_agg(row(s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, s.msg_id, s.read_ct, x.status, x.output, x.artifacts,
-      case when x.status = 'SUCCESS' and x.tasks not in ('[]', 'null') then x.tasks end, coalesce(x.receipt, false),
-      case when x.status = 'ERROR' then x.error end, x."spanId", r.status, r.recipe_id)::app.lane_result order by s.run_id, s.idx, s.task_idx)
-  into accepted
-  from (
-    select distinct on ("runId", idx, "taskKey") * from jsonb_to_recordset(results) as x (
+  with given as (
+    select distinct on ("runId", idx, "taskKey") "runId" as run_id, idx, "taskKey" as task_key, attempt, queue, "msgId" as msg_id, "readCt" as read_ct,
+      status, output, artifacts, case when status = 'SUCCESS' and tasks not in ('[]', 'null') then tasks end as tasks, coalesce(receipt, false) as receipt,
+      case when status = 'ERROR' then error end as error, "spanId" as span_id
+    from jsonb_to_recordset(results) as x (
       "runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer, status text,
-      output jsonb, artifacts jsonb, tasks jsonb, receipt boolean, error jsonb, "spanId" text)) as x
-    join app.run_steps as s on s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.attempt = x.attempt
-      and s.status = 'PENDING' and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt"
-    join app.runs as r on r.run_id = s.run_id;
+      output jsonb, artifacts jsonb, tasks jsonb, receipt boolean, error jsonb, "spanId" text)
+  ), ended as (
+    -- a step that made tasks stays PENDING without a lease until the last of them is final
+    update app.run_steps as s set
+      status = case when g.tasks is null then g.status else 'PENDING' end, ended_at = case when g.tasks is null then t end,
+      tasks_open = jsonb_array_length(g.tasks), msg_id = case when g.tasks is null then s.msg_id end, output = g.output, error = g.error, span_id = g.span_id
+    from given as g
+    where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt
+      and s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0 and s.queue_name = g.queue and s.msg_id = g.msg_id and s.read_ct = g.read_ct
+    returning s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, g.msg_id, s.read_ct, s.task_idx,
+      g.status, g.output, g.artifacts, g.tasks, g.receipt, g.error, g.span_id
+  )
+  select array_agg(row(e.run_id, e.idx, e.task_key, e.attempt, e.step_id, e.queue_name, e.msg_id, e.read_ct, e.status, e.output, e.artifacts, e.tasks,
+      e.receipt, e.error, e.span_id, r.status, r.recipe_id)::app.lane_result order by e.run_id, e.idx, e.task_idx)
+  into accepted
+  from ended as e join app.runs as r on r.run_id = e.run_id;
   if exists (select from unnest(accepted) as a where a.tasks is not null) then
-    accepted := app.judge_tasks(accepted);
+    accepted := app.judge_tasks(accepted, t);
   end if;
   return accepted;
 end
 $$;
-comment on function app.accept_results(jsonb) is
-  'Locks the runs and keeps the results whose worker still holds the lease, each with what the commit needs to know.';
+comment on function app.accept_results(jsonb, timestamptz) is
+  'Locks the runs and ends the attempts whose worker still holds the lease; returns those, each with what the commit needs to know.';
 
-create or replace function app.judge_tasks(accepted app.lane_result[])
+create or replace function app.judge_tasks(accepted app.lane_result[], t timestamptz)
 returns app.lane_result[]
-language sql
-stable
-parallel safe
+language plpgsql
+volatile
+parallel unsafe
 security invoker
 set search_path = ''
 as $$
+declare
+  judged app.lane_result[];
+begin
   select array_agg(row(a.run_id, a.idx, a.task_key, a.attempt, a.step_id, a.queue_name, a.msg_id, a.read_ct,
       case when p.code is null then a.status else 'ERROR' end, a.output, a.artifacts, case when p.code is null then a.tasks end, a.receipt,
       case when p.code is null then a.error else jsonb_build_object('code', p.code, 'message', p.message, 'retryable', false) end,
       a.span_id, a.run_status, a.recipe_id)::app.lane_result order by a.ordinality)
+  into judged
   from unnest(accepted) with ordinality as a
     join app.runs as r on r.run_id = a.run_id
     join app.recipe_steps as c on c.recipe_id = a.recipe_id and c.idx = a.idx
@@ -119,10 +135,15 @@ as $$
           'budget_violation', format('the handler returned %s tasks, the budget allows %s', jsonb_array_length(a.tasks), r.budget ->> 'tasks'))
       ) as v (broken, code, message)
       where v.broken and a.tasks is not null limit 1) as p on true;
+  update app.run_steps as s set status = 'ERROR', error = j.error, tasks_open = null, ended_at = t
+  from unnest(judged) as j
+  where s.run_id = j.run_id and s.idx = j.idx and s.task_key = j.task_key and s.attempt = j.attempt and s.status = 'PENDING' and j.status = 'ERROR';
+  return judged;
+end
 $$;
-comment on function app.judge_tasks(app.lane_result[]) is 'Tasks that the recipe does not expect, or more than it or the budget allows, make the attempt an ERROR.';
+comment on function app.judge_tasks(app.lane_result[], timestamptz) is 'Tasks that the recipe does not expect, or more than it or the budget allows, make the attempt an ERROR.';
 
-create or replace function app.commit_results(accepted app.lane_result[], worker text, drain boolean)
+create or replace function app.commit_results(accepted app.lane_result[], worker text, drain boolean, t timestamptz)
 returns setof app.assignment
 language plpgsql
 volatile
@@ -130,23 +151,15 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
-  t timestamptz := app.now();
   finished app.lane_result[];   -- steps that are over, well or not; their runs move on
   kept app.assignment[];        -- lanes that the worker keeps
   has_artifacts boolean;
   has_receipts boolean;
   is_plain boolean;
 begin
-  update app.run_steps as s set
-    status = case when a.tasks is null then a.status else 'PENDING' end,
-    tasks_open = jsonb_array_length(a.tasks),
-    msg_id = case when a.tasks is null then s.msg_id end,
-    output = a.output, error = a.error, span_id = a.span_id,
-    ended_at = case when a.tasks is null then t end
-  from unnest(accepted) as a
-  where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt;
   select bool_or(a.artifacts is not null), bool_or(a.receipt), bool_and(a.status = 'SUCCESS' and a.task_key = '' and a.tasks is null)
   into has_artifacts, has_receipts, is_plain from unnest(accepted) as a;
   perform app.keep_artifacts(accepted, has_artifacts, t);
@@ -163,7 +176,7 @@ begin
   return query select * from unnest(kept);
 end
 $$;
-comment on function app.commit_results(app.lane_result[], text, boolean) is 'Writes accepted results and moves their runs on; returns the lanes that go on with the same worker.';
+comment on function app.commit_results(app.lane_result[], text, boolean, timestamptz) is 'Keeps what accepted results leave behind and moves their runs on; returns the lanes that go on with the same worker.';
 
 create or replace function app.settle_results(accepted app.lane_result[], t timestamptz)
 returns app.lane_result[]
@@ -198,6 +211,7 @@ security definer
 set search_path = ''
 as $$
 declare
+  t timestamptz;
   accepted app.lane_result[];
   wanted record;
 begin
@@ -210,7 +224,8 @@ begin
 
   if coalesce(work.results, '[]') <> '[]' then
     perform app.check_results(work.results);
-    accepted := app.accept_results(work.results);
+    t := app.now();
+    accepted := app.accept_results(work.results, t);
     if coalesce(cardinality(accepted), 0) < jsonb_array_length(work.results) then
       return query
         select 'refused', x."runId", null::text, x.idx, x."taskKey", x.attempt, x.queue, x."msgId", x."readCt", null::text, null::integer, null::jsonb,
@@ -221,7 +236,7 @@ begin
           where a.run_id = x."runId" and a.idx = x.idx and a.task_key = x."taskKey" and a.attempt = x.attempt and a.msg_id = x."msgId" and a.read_ct = x."readCt");
     end if;
     if accepted is not null then
-      return query select * from app.commit_results(accepted, work.worker, coalesce((work.want ->> 'drain')::boolean, false));
+      return query select * from app.commit_results(accepted, work.worker, coalesce((work.want ->> 'drain')::boolean, false), t);
     end if;
   end if;
 

@@ -15,6 +15,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   done text[];
@@ -39,20 +40,20 @@ begin
   from onward as o;
 
   if work_lanes then
-    with step as (
-      insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,
-        worker, msg_id, read_ct, enqueued_at, started_at)
-      select f.run_id, n.idx, 1, n.step_id, 'PENDING', n.queue_name, r.app_version, r.partition_key, r.priority, advance.worker, f.msg_id, f.read_ct, t, t
+    with next as materialized (
+      select f.run_id, n.idx, n.step_id, f.queue_name, f.msg_id, f.read_ct, n.handler, n.timeout_ms, r.app_version, r.partition_key, r.priority
       from unnest(finished) as f
         join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1 and n.queue_name = f.queue_name and n.gate_key is null
         join app.runs as r on r.run_id = f.run_id
       where f.run_status = 'PENDING' and f.status = 'SUCCESS' and f.task_key = '' and f.msg_id is not null
-      returning *
+    ), begun as (
+      insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,
+        worker, msg_id, read_ct, enqueued_at, started_at)
+      select n.run_id, n.idx, 1, n.step_id, 'PENDING', n.queue_name, n.app_version, n.partition_key, n.priority, advance.worker, n.msg_id, n.read_ct, t, t
+      from next as n
     )
-    select array_agg(row('continued', s.run_id, s.step_id, s.idx, s.task_key, s.attempt, s.queue_name, s.msg_id, s.read_ct,
-      n.handler, n.timeout_ms, null, null)::app.assignment)
-    into kept
-    from step as s join unnest(finished) as f on f.run_id = s.run_id join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = s.idx;
+    select array_agg(row('continued', n.run_id, n.step_id, n.idx, '', 1, n.queue_name, n.msg_id, n.read_ct, n.handler, n.timeout_ms, null, null)::app.assignment)
+    into kept from next as n;
   end if;
   if elsewhere is not null then
     perform app.enter_steps(elsewhere, elsewhere_idx, t);

@@ -14,6 +14,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
   -- a loose index scan: one index probe per partition, however long its backlog
   with recursive part (partition_key) as (
@@ -39,6 +40,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
   select array_agg(x.s) from (
     select line.s
@@ -62,6 +64,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   cursor_name text := 'sisu.cursor_' || lower(queue);
@@ -108,6 +111,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   t timestamptz := app.now();
@@ -131,6 +135,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   t timestamptz := app.now();
