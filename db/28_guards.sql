@@ -146,21 +146,39 @@ security invoker
 set search_path = ''
 as $$
 begin
-  if tg_op = 'INSERT' and new.step_id = (
-    select r.body #>> array['steps', new.idx::text, 'stepId'] from app.recipes as r where r.recipe_id = new.recipe_id)
-  then
-    return new;
-  end if;
   perform app.fail('PT409', 'recipe_is_immutable', format('a recipe version never changes: %s of app.%s', lower(tg_op), tg_table_name), null,
     'put the changed recipe as its next version');
   return null;
 end
 $$;
-comment on function app.refuse_recipe_change() is 'Trigger: a recipe version is written once, and its step rows are those of its body.';
+comment on function app.refuse_recipe_change() is 'Trigger: a recipe version is written once.';
 
 create or replace trigger a_recipe_version_never_changes before update on app.recipes
   for each row when ((old.name, old.version, old.body, old.settings, old.queue_name) is distinct from (new.name, new.version, new.body, new.settings, new.queue_name))
   execute function app.refuse_recipe_change();
 create or replace trigger a_recipe_version_stays before delete on app.recipes for each row execute function app.refuse_recipe_change();
-create or replace trigger a_recipe_step_never_changes before insert or update or delete on app.recipe_steps
+create or replace trigger a_recipe_step_never_changes before update or delete on app.recipe_steps
   for each row execute function app.refuse_recipe_change();
+
+create or replace function app.match_recipe_body()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  if new.step_id is distinct from (
+    select r.body #>> array['steps', new.idx::text, 'stepId'] from app.recipes as r where r.recipe_id = new.recipe_id)
+  then
+    perform app.fail('PT409', 'recipe_is_immutable', format('step %s is not in the body of the recipe', new.step_id), null,
+      'put the changed recipe as its next version');
+  end if;
+  return new;
+end
+$$;
+comment on function app.match_recipe_body() is 'Trigger: the step rows of a recipe version are those of its body.';
+
+create or replace trigger a_recipe_step_is_in_the_body before insert on app.recipe_steps
+  for each row execute function app.match_recipe_body();
