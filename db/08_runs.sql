@@ -38,7 +38,7 @@ create table app.runs (
   constraint a_lane_is_interactive_or_batch check (lane in ('interactive', 'batch')),
   constraint a_fork_knows_its_source check ((forked_from is null) = (fork_step is null))
 ) with (fillfactor = 80);
-create index runs_by_status_newest_first on app.runs (status, created_at desc, run_id);
+create index runs_by_status_newest_first on app.runs (status, created_at desc);
 comment on table app.runs is 'Runs. Only the functions of the transitions chapter write status.';
 comment on column app.runs.run_id is 'workflowID: the intent id, or <root>-f<N> of a fork.';
 comment on column app.runs.intent_id is 'What is wanted.';
