@@ -1,4 +1,4 @@
-"""Sessions whose transactions stay open and whose statements wait in the background; a runner's bare words."""
+"""Sessions whose transactions stay open, statements that wait in the background, a runner in bare words."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Session:
 
     def __init__(self, dsn: str) -> None:
         self.connection: Connection[JSON] = database.connect(dsn, autocommit=False, row_factory=dict_row)
+        self.connection.execute("set lock_timeout = '10s'")
+        self.connection.commit()
         self.pid = self.connection.info.backend_pid
         self._thread = ThreadPoolExecutor(1)
 
