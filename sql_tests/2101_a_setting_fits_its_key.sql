@@ -10,5 +10,6 @@ from (values ('clock_offset', '"soon"'), ('clock_offset', '{}'), ('oc_mode', '"t
 select is(app_test.everything(), hash, 'nothing was written') from before;
 select lives_ok($$select app.put_setting('oc_mode', '"live"')$$, 'a known mode');
 select is(app.setting('oc_mode'), 'live', 'is kept');
-select is(app.get_run(app_test.a_run()) ->> 'ocMode', 'live', 'and new runs take it');
+select app_test.a_run() as run_id \gset
+select is(app.get_run(:'run_id') ->> 'ocMode', 'live', 'and new runs take it');
 rollback;

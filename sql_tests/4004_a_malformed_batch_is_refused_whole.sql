@@ -1,6 +1,6 @@
 -- One malformed result: PT400 that names every fault, and nothing of the call is written.
 begin;
-select plan(12);
+select plan(13);
 
 select app_test.a_run('a'), app_test.a_run('b') \g /dev/null
 create temp table lane as select * from app_test.work_once(n => 2);
@@ -17,6 +17,7 @@ from r, (values
   ('{"artifacts": [{"kind": "A B", "name": " "}]}', 'results[1].artifacts[0], results[1].artifacts[0].kind, results[1].artifacts[0].name'),
   ('{"artifacts": [{"kind": "f", "name": "f", "inline": 1, "body": "AA=="}]}', 'results[1].artifacts[0]'),
   ('{"artifacts": [{"kind": "f", "name": "f", "body": "?"}]}', 'results[1].artifacts[0].body'),
+  ('{"artifacts": [{"kind": "f", "name": "f", "body": "abc"}]}', 'results[1].artifacts[0].body'),
   ('{"tasks": {}}', 'results[1].tasks')) as v (more, paths);
 select is(app_test.everything(), hash, 'nothing is written') from before;
 select is_empty('select * from app.v_invariants');

@@ -1,8 +1,9 @@
 -- register_worker under a name that holds leases: they are taken back at once, and count as a lost worker.
 begin;
-select plan(11);
+select plan(12);
 
 select app_test.a_run() as run_id \gset
+select is(app_test.error_of($$select app.work('nobody', '[]', '{"queues": {"intentQ": 1}}')$$) ->> 'code', 'worker_not_found', 'who never registered claims nothing');
 select is(app.register_worker('w1', '{"appVersion": "0.1.0", "queues": ["intentQ"], "concurrency": 2, "host": "here", "pid": 7}'), '{"worker": "w1", "released": 0}'::jsonb, 'the first time');
 select is(row(app_version, queues, concurrency, host, pid, alive)::text, row('0.1.0', '{intentQ}'::text[], 2, 'here', 7, true)::text, 'is in v_ops_workers') from app.v_ops_workers;
 create temp table lane as select * from app_test.work_once();
