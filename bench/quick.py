@@ -2,8 +2,9 @@
 
 Throughput: RUNS runs of four no-op steps wait in the queue, then one `sisu runner` process executes them; the
 time is that between the first claim and the last commit, by the database's clock. The ceiling is
-`ceiling_call` of quick.sql from two connections. Latency: one run at a time on an idle runner, from start to
-SUCCESS, by the database's clock.
+`ceiling_call` of quick.sql from two connections, measured right after. Both are measured ROUNDS times in
+turn, because a machine's speed changes from second to second; the round with the median ratio is reported.
+Latency: one run at a time on an idle runner, from start to SUCCESS, by the database's clock.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import threading
@@ -36,6 +36,7 @@ from sisu_kodo.config import Config, load_config
 from sisu_kodo.queries import parse
 
 STEPS = 4
+ROUNDS = 3
 BATCH = 50
 _HERE = Path(__file__).parent
 _SQL: dict[str, LiteralString] = parse((_HERE / "quick.sql").read_text(encoding="utf-8"))
@@ -62,6 +63,7 @@ class Report:
     steps_per_second: float
     ceiling_steps_per_second: float
     ratio: float
+    ratios: list[float]
     latency_p50_ms: float
     latency_p95_ms: float
     latency_runs: int
@@ -95,15 +97,11 @@ def measure(config: Config, runs: int, concurrency: int, pumps: int, latency_run
         closing(database.connect(dsn, row_factory=dict_row)) as conn,
     ):
         facts = one(conn, "server")
-        seconds_to_start = start_all(client, runs)
-        execute_all(dsn, concurrency, pumps)
-        span = one(conn, "span")
-        if span["done"] != runs:
-            raise click.ClickException(f"only {span['done']} of {runs} runs ended in SUCCESS")
-        ceiling = statistics.median(measure_ceiling(dsn, runs) for _ in range(3))
+        rounds = [throughput(dsn, client, conn, n, runs, concurrency, pumps) for n in range(ROUNDS)]
+        rounds.sort(key=lambda each: each.rate / each.ceiling)
+        middle = rounds[len(rounds) // 2]
         times = idle_latency(dsn, client, conn, latency_runs)
         broken = one(conn, "laws")["count"]
-    rate = span["steps"] / span["seconds"]
     return Report(
         server=facts["version"],
         python=platform.python_version(),
@@ -111,18 +109,54 @@ def measure(config: Config, runs: int, concurrency: int, pumps: int, latency_run
         fsync=facts["fsync"],
         synchronous_commit=facts["synchronous_commit"],
         runs=runs,
-        steps=span["steps"],
-        start_runs_per_second=round(runs / seconds_to_start, 1),
-        seconds=round(span["seconds"], 3),
-        runs_per_second=round(runs / span["seconds"], 1),
-        steps_per_second=round(rate, 1),
-        ceiling_steps_per_second=round(ceiling, 1),
-        ratio=round(rate / ceiling, 3),
+        steps=middle.steps,
+        start_runs_per_second=round(runs / middle.seconds_to_start, 1),
+        seconds=round(middle.seconds, 3),
+        runs_per_second=round(runs / middle.seconds, 1),
+        steps_per_second=round(middle.rate, 1),
+        ceiling_steps_per_second=round(middle.ceiling, 1),
+        ratio=round(middle.rate / middle.ceiling, 3),
+        ratios=[round(each.rate / each.ceiling, 3) for each in rounds],
         latency_p50_ms=percentile(times, 0.50),
         latency_p95_ms=percentile(times, 0.95),
         latency_runs=len(times),
         broken_laws=broken,
     )
+
+
+@dataclass(frozen=True)
+class Round:
+    """The engine and, right after it, the ceiling. `seconds`: first claim to last commit."""
+
+    seconds_to_start: float
+    seconds: float
+    steps: int
+    ceiling: float
+
+    @property
+    def rate(self) -> float:
+        """Steps per second."""
+        return self.steps / self.seconds
+
+
+def throughput(
+    dsn: str,
+    client: Client,
+    conn: Connection[dict[str, Any]],
+    number: int,
+    runs: int,
+    concurrency: int,
+    pumps: int,
+) -> Round:
+    """Start, execute, count; then the ceiling."""
+    began = time.perf_counter()
+    ids = start_all(client, number, runs)
+    seconds_to_start = time.perf_counter() - began
+    execute_all(dsn, concurrency, pumps)
+    span = conn.execute(_SQL["span"], {"run_ids": ids}).fetchone()
+    if span is None or span["done"] != runs:
+        raise click.ClickException(f"only {span and span['done']} of {runs} runs ended in SUCCESS")
+    return Round(seconds_to_start, span["seconds"], span["steps"], measure_ceiling(dsn, runs))
 
 
 @contextmanager
@@ -140,13 +174,14 @@ def scratch_database(server: str) -> Iterator[str]:
             conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
-def start_all(client: Client, runs: int) -> float:
-    """Put the recipe, start `runs` runs in bulk. Returns the seconds that the starts took."""
+def start_all(client: Client, number: int, runs: int) -> list[str]:
+    """Put the recipe, start `runs` runs in bulk. Returns their ids."""
     client.put_recipe(_RECIPE)
-    began = time.perf_counter()
+    ids: list[str] = []
     for first in range(0, runs, 1000):
-        client.start_runs([start(f"throughput {n}") for n in range(first, min(runs, first + 1000))])
-    return time.perf_counter() - began
+        batch = [start(f"round {number}, run {n}") for n in range(first, min(runs, first + 1000))]
+        ids += [header["workflowID"] for header in client.start_runs(batch)]
+    return ids
 
 
 def start(goal: str) -> dict[str, Any]:
@@ -257,7 +292,8 @@ def show(report: Report) -> None:
     table.add_row(
         "ceiling steps/s", f"{report.ceiling_steps_per_second:,.0f}", "bare set-based SQL, 50 steps a call"
     )
-    table.add_row("ratio", f"{report.ratio:.1%}", "goal: 25 %")
+    others = ", ".join(f"{ratio:.1%}" for ratio in report.ratios)
+    table.add_row("ratio", f"{report.ratio:.1%}", f"goal: 25 %; median of {others}")
     table.add_row("starts/s", f"{report.start_runs_per_second:,.0f}", "app.start_runs, 1,000 a call")
     table.add_row(
         "latency p50",

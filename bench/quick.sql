@@ -37,8 +37,8 @@ select count(*) from ceiling.results;
 -- name: span
 select count(*) filter (where r.status = 'SUCCESS') as done,
        extract(epoch from max(r.ended_at) - min(r.started_at))::double precision as seconds,
-       (select count(*) from app.run_steps as s where s.status = 'SUCCESS') as steps
-  from app.runs as r;
+       sum((select count(*) from app.run_steps as s where s.run_id = r.run_id and s.status = 'SUCCESS'))::integer as steps
+  from app.runs as r where r.run_id = any (%(run_ids)s);
 
 -- name: latency
 select extract(epoch from r.ended_at - r.created_at)::double precision * 1000 as ms
