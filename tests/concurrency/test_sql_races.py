@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -220,8 +221,8 @@ def test_the_last_two_tasks_at_once_join_once(conn: Connection[Any], connect: Co
         work(conn, "w1", [done(lane, tasks=[1, 2])])
         first, second = work(conn, "w1", queues={"sbxQ": 2})
         answers = at_once(
-            lambda lane=first: work(a, "w1", [done(lane, receipt=True)]),
-            lambda lane=second: work(b, "w1", [done(lane, receipt=True)]),
+            partial(work, a, "w1", [done(first, receipt=True)]),
+            partial(work, b, "w1", [done(second, receipt=True)]),
         )
         assert answers == [[], []]
         (last,) = work(conn, "w1", queues={"intentQ": 1})
@@ -240,10 +241,10 @@ def test_a_release_and_a_commit_of_one_lane(conn: Connection[Any], connect: Conn
         run_id = start(conn, f"release {n}", "plain")
         (lane,) = work(conn, "w1", queues={"intentQ": 1})
         committed, released = at_once(
-            lambda lane=lane: [row["outcome"] for row in work(a, "w1", [done(lane)])],
-            lambda lane=lane: one(b, "select app.release('w1', %s)", Jsonb([lease(lane)])),
+            partial(work, a, "w1", [done(lane)]),
+            partial(one, b, "select app.release('w1', %s)", Jsonb([lease(lane)])),
         )
-        assert (committed, released) in (([], 0), (["refused"], 1))
+        assert ([row["outcome"] for row in committed], released) in (([], 0), (["refused"], 1))
         for again in work(conn, "w1", queues={"intentQ": 5}):
             work(conn, "w1", [done(again)])
         assert status(conn, run_id) == "SUCCESS"
