@@ -72,7 +72,7 @@ declare
   parts text[];
   picked app.run_steps[];
   free app.run_steps[];
-  skip text[] := '{}';
+  skip text[] := '{}'::text[];
   missing integer := n;
 begin
   parts := app.next_partitions(queue, claim.app_version, after, n);

@@ -11,7 +11,7 @@ select is(task_key, :'failing', 'its timer knows it') from app.timers;
 select is_empty('select * from app.v_invariants', 'healthy between attempts');
 select app.advance('1 second'), app_test.recover() \g /dev/null
 create temp table task as select * from app_test.work_once(queue => 'sbxQ', n => 5);
-select set_eq('select task_key, attempt from task', format($$select %L, 2 union all select app.task_key(%L, 'FanST', '2'), 1$$, :'failing', :'run_id'), 'the failed one has a second attempt');
+select set_eq('select task_key, attempt from task', format($$select %L as task_key, 2 as attempt union all select app.task_key(%L, 'FanST', '2'), 1$$, :'failing', :'run_id'), 'the failed one has a second attempt');
 select is(context -> 'task', '1'::jsonb, 'of the same task') from task where attempt = 2;
 select app_test.report(app_test.done(task)) from task where attempt = 1 \g /dev/null
 select app_test.report(app_test.done(task, '{"receipt": true}')) from task where attempt = 2 \g /dev/null

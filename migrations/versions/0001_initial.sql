@@ -279,7 +279,8 @@ insert into app.run_transitions (entity, from_status, to_status, action) values
 -- ENQUEUED rows are the backlog (queue_seq is their place in line), PENDING rows carry a lease, terminal rows never change again.
 -- The run of an attempt is checked per statement (chapter 28), not per row by a foreign key: that costs a seventh of the hot path, and
 -- whoever adds an attempt has just locked its run.
--- A commit updates one row without touching an index (HOT): status is in no index, and queue_seq is null before the step is running.
+-- A commit updates one row without touching an index (HOT): status is in no index, queue_seq is null before the step is running, and every
+-- page keeps room for the second version of its rows.
 
 create table app.run_steps (
   run_id        text collate "C" not null,
@@ -315,7 +316,7 @@ create table app.run_steps (
   constraint a_finished_step_has_an_end check ((status in ('SUCCESS', 'ERROR', 'CANCELLED')) = (ended_at is not null)),
   constraint a_failed_step_says_why check (status <> 'ERROR' or error is not null),
   constraint a_task_knows_its_place check ((task_key = '') = (task_idx is null))
-) with (fillfactor = 70);
+) with (fillfactor = 45);
 create index backlog_in_line on app.run_steps (queue_name, app_version, partition_key, priority, queue_seq)
   where queue_seq is not null;
 comment on table app.run_steps is 'Step attempts, append-only: a retry is a new row.';

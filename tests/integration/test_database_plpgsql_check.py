@@ -14,7 +14,7 @@ FINDINGS = """
       join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
       left join pg_trigger t on t.tgfoid = p.oid
      cross join lateral plpgsql_check_function(
-             p.oid, coalesce(t.tgrelid, 0), fatal_errors => false) as finding
+             p.oid, coalesce(t.tgrelid, 0), fatal_errors => false, newtable => t.tgnewtable) as finding
      where p.pronamespace = 'app'::regnamespace
        and (p.prorettype <> 'trigger'::regtype or t.oid is not null)
 """
