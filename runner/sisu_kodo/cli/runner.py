@@ -123,7 +123,7 @@ def run(config: Config, options: RunnerOptions, modules: tuple[str, ...] = ()) -
             f"the handlers cannot be loaded: {type(error).__name__}: {error}"
         ) from error
     dsn = config.database_url or database.ensure_up(config)
-    # what is loaded by now stays; steps make many short-lived objects, and collecting them often costs a tenth
+    # what is loaded by now stays; steps make many short-lived objects: collecting often costs a tenth
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
