@@ -66,6 +66,11 @@ db\:psql: $(STAMP) ## a psql prompt on it (ARGS="-c 'select …'")
 db\:status: $(STAMP) ## does it run, and at which version
 	@$(SISU) db status
 
+# --- on duty ------------------------------------------------------------------------------------------------------
+.PHONY: ops\:list-failed
+ops\:list-failed: $(STAMP) ## runs that ended in ERROR, newest first
+	@$(SISU) ops list-failed $(ARGS)
+
 # --- keeping house ------------------------------------------------------------------------------------------------
 .PHONY: docs freeze-initial clean clean-all
 docs: $(STAMP) ## write docs/reference.md anew from the catalog

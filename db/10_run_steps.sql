@@ -117,3 +117,14 @@ create type app.lease as (
   task_key   text
 );
 comment on type app.lease is 'A pgmq message of a queue: who may work on which step until when.';
+
+create type app.explanation as (
+  run_id  text,
+  status  text,
+  why     text,
+  held_by text,
+  since   timestamptz,
+  next_at timestamptz,
+  unblock text
+);
+comment on type app.explanation is 'Why a run is not moving: what it waits for, who holds that, since when, what comes by itself, and what would unblock it.';

@@ -12,6 +12,7 @@ create table app.gates (
   answered_at timestamptz,
   closed_at   timestamptz,
   payload     jsonb,
+  round       integer not null default 1,
   primary key (run_id, gate_key),
   constraint a_gate_has_a_known_status check (status in ('OPEN', 'ANSWERED', 'EXPIRED', 'CLOSED')),
   constraint an_open_gate_was_opened check (status <> 'OPEN' or opened_at is not null),
@@ -30,6 +31,7 @@ comment on column app.gates.expires_at is 'End of its TTL.';
 comment on column app.gates.answered_at is 'When the reply came.';
 comment on column app.gates.closed_at is 'When it expired or was closed.';
 comment on column app.gates.payload is 'The reply.';
+comment on column app.gates.round is 'How many times it was asked: again after a no, or an expiry, that was repaired.';
 
 create table app.gate_replies (
   run_id     text collate "C" not null,

@@ -92,6 +92,16 @@ from (values
   ('reply_gate', 'dedupe_key', 'string', true, 1, 256, '\S', null),
   ('reply_gate', 'origin', 'string', true, 1, 256, '\S', null),
 
+  ('control', 'run_id', 'string', true, 1, 200, null, null),
+  ('control', 'actor', 'string', true, 1, 256, '\S', null),
+  ('control', 'reason', 'string', true, 1, 10000, '\S', null),
+  ('fork_run', 'run_id', 'string', true, 1, 200, null, null),
+  ('fork_run', 'step_n', 'integer', true, 0, 1000000, null, null),
+  ('fork_run', 'actor', 'string', true, 1, 256, '\S', null),
+  ('fork_run', 'reason', 'string', true, 1, 10000, '\S', null),
+  ('fork_run', 'app_version', 'string', false, 1, 128, '\S', null),
+  ('fork_run', 'inputs', 'object', false, null, null, null, null),
+
   ('set_queue_partitioning', 'partitioned', 'boolean', true, null, null, null, null),
   ('worker', 'worker', 'string', true, 1, 200, '\S', null),
   ('register_worker', 'appVersion', 'string', true, 1, 128, '\S', null),

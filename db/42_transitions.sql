@@ -2,7 +2,7 @@
 --
 --   app.advance(finished, …)            after a step: the next one, a gate, or the end
 --   app.enter_steps(run_ids, idxs, t)   puts steps in line, or opens the gates before them
---   app.fail_runs · app.wait_for_gates · app.wake_runs · app.close_runs
+--   app.fail_runs · app.cancel_runs · app.reopen_run · app.wait_for_gates · app.wake_run · app.close_runs
 --
 -- The caller holds the runs' locks; chapter 28 holds everybody to app.run_transitions. Invariant: a terminal run has nothing open that could
 -- start.
@@ -160,7 +160,7 @@ begin
   with step as (
     insert into app.run_steps (run_id, idx, task_key, attempt, step_id, status, queue_name, app_version, partition_key, priority, queue_seq, task_idx, input, enqueued_at)
     select r.run_id, p.idx, p.task_key, p.attempt + 1, p.step_id, 'ENQUEUED', p.queue_name, r.app_version, r.partition_key, r.priority, r.queue_seq,
-      p.task_idx, p.input, t
+      p.task_idx, case when p.task_key <> '' then p.input end, t
     from unnest(run_ids, idxs, task_keys) as e (run_id, idx, task_key)
       join app.runs as r on r.run_id = e.run_id
       cross join lateral (
@@ -192,7 +192,8 @@ begin
   with policy as (
     select f as f, f.task_key = '' as is_step, c.*, r.budget,
       (select count(*) from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key
-         and s.status = 'ERROR' and s.error ->> 'code' not in ('lease_expired', 'lease_released')) as used,
+         and s.status = 'ERROR' and s.error ->> 'code' not in ('lease_expired', 'lease_released')
+         and s.enqueued_at >= coalesce(r.reopened_at, '-infinity')) as used,
       (select count(*) from app.run_steps as s where s.run_id = f.run_id) as used_by_run
     from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
   ), verdict as (
@@ -254,6 +255,57 @@ end
 $$;
 comment on function app.close_runs(text[], timestamptz) is 'What could still start in runs that ended is closed; a step in flight may commit.';
 
+create or replace function app.cancel_runs(run_ids text[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  update app.runs as r set status = 'CANCELLED', ended_at = t, updated_at = t where r.run_id = any (run_ids);
+  perform app.close_runs(run_ids, t);
+end
+$$;
+comment on function app.cancel_runs(text[], timestamptz) is 'Runs stop at the next step boundary: a step in flight may commit, the next never starts.';
+
+create or replace function app.reopen_run(run_id text, t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  run app.runs;
+  last app.run_steps;
+begin
+  update app.runs as r set status = 'ENQUEUED', error = null, ended_at = null, updated_at = t, reopened_at = t
+  where r.run_id = reopen_run.run_id returning r.* into run;
+  if run.timeout_ms is not null then
+    insert into app.timers (kind, run_id, fire_at, created_at) values ('run_timeout', run.run_id, t + run.timeout_ms * interval '1 ms', t);
+  end if;
+  select s.* into last from app.run_steps as s where s.run_id = run.run_id and s.task_key = '' order by s.idx desc, s.attempt desc limit 1;
+  if last.run_id is null then
+    perform app.enter_steps(array[run.run_id], array[0], t);
+  elsif last.status in ('ERROR', 'CANCELLED') then
+    perform app.enqueue_attempts(array[run.run_id], array[last.idx], array[''], t);
+  elsif last.status = 'SUCCESS' and exists (select from app.recipe_steps as c where c.recipe_id = run.recipe_id and c.idx > last.idx) then
+    perform app.enter_steps(array[run.run_id], array[last.idx + 1], t);
+  else
+    -- a step in flight goes on with its lease; a run whose last step committed after the cancel is over
+    update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t) where r.run_id = run.run_id;
+    if last.status = 'SUCCESS' then
+      update app.runs as r set status = 'SUCCESS', ended_at = t where r.run_id = run.run_id;
+      perform app.close_runs(array[run.run_id], t);
+    end if;
+  end if;
+end
+$$;
+comment on function app.reopen_run(text, timestamptz) is 'A terminal run goes on at its last checkpoint: the unfinished step gets a new attempt, finished ones stay.';
+
 create or replace function app.wait_for_gates(run_ids text[], t timestamptz)
 returns void
 language plpgsql
@@ -263,7 +315,8 @@ security invoker
 set search_path = ''
 as $$
 begin
-  update app.runs as r set status = 'PENDING', started_at = t, updated_at = t where r.run_id = any (run_ids) and r.status = 'ENQUEUED';
+  update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t
+  where r.run_id = any (run_ids) and r.status = 'ENQUEUED';
   update app.runs as r set status = 'WAITING_INPUT', updated_at = t where r.run_id = any (run_ids) and r.status = 'PENDING';
 end
 $$;

@@ -25,8 +25,12 @@ begin
     from unnest(run_ids, idxs) as e (run_id, idx)
       join app.runs as r on r.run_id = e.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = e.idx
     on conflict on constraint gates_pkey do update
-      set opened_at = t, expires_at = case g.status when 'ANSWERED' then null else excluded.expires_at end,
-        status = case g.status when 'ANSWERED' then 'ANSWERED' else 'OPEN' end, closed_at = null
+      set (status, expires_at, answered_at, payload, round, opened_at, closed_at) = (
+        select case when k.stays then 'ANSWERED' else 'OPEN' end, case when not k.stays then excluded.expires_at end,
+          case when k.stays then g.answered_at end, case when k.stays then g.payload end,
+          g.round + case when g.opened_at is not null and not k.stays then 1 else 0 end, t, null::timestamptz
+        -- a no that has taken effect is asked again when its run is repaired
+        from (select g.status = 'ANSWERED' and (g.opened_at is null or g.kind = 'input' or g.payload ->> 'decision' is distinct from 'no')) as k (stays))
     returning g.*
   loop
     if gate.status = 'ANSWERED' then
@@ -157,7 +161,9 @@ begin
     'notes', approve_plan.notes, 'decision', approve_plan.decision, 'dedupe_key', approve_plan.dedupe_key));
   reply := app.reply_gate(approve_plan.run_id, 'approve-plan',
     jsonb_strip_nulls(jsonb_build_object('decision', approve_plan.decision, 'approvedBy', approve_plan.approved_by, 'notes', approve_plan.notes)),
-    coalesce(approve_plan.dedupe_key, 'approve-plan'), approve_plan.approved_by);
+    coalesce(approve_plan.dedupe_key, (
+      select 'approve-plan#' || g.round from app.gates as g
+      where g.run_id = approve_plan.run_id and g.gate_key = 'approve-plan' and g.round > 1), 'approve-plan'), approve_plan.approved_by);
   return jsonb_build_object('accepted', true, 'workflowID', approve_plan.run_id, 'approvedAt', reply -> 'repliedAt', 'isReplay', reply -> 'isReplay');
 end
 $$;

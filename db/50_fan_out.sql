@@ -35,37 +35,45 @@ begin
     return null;
   end if;
   with task as (
-    select distinct on (l.run_id, l.idx, k.task_key) l.run_id, l.idx, l.step_id, k.task_key, e.ordinality::integer - 1 as task_idx, e.value, c.fan_queue
+    select distinct on (l.run_id, l.idx, k.task_key) l.run_id, l.idx, l.step_id, k.task_key, e.ordinality::integer - 1 as task_idx, e.value, c.fan_queue,
+      p.attempt, p.status
     from unnest(lanes) as l
       join app.recipe_steps as c on c.recipe_id = l.recipe_id and c.idx = l.idx
       cross join lateral jsonb_array_elements(l.tasks) with ordinality as e
       cross join lateral app.task_key(l.run_id, l.step_id, e.value) as k (task_key)
+      left join lateral (
+        select s.attempt, s.status from app.run_steps as s where s.run_id = l.run_id and s.idx = l.idx and s.task_key = k.task_key
+        order by s.attempt desc limit 1) as p on true
     where l.run_status = 'PENDING'
     order by l.run_id, l.idx, k.task_key, e.ordinality
   ), new as (
     insert into app.run_steps (run_id, idx, task_key, attempt, step_id, status, queue_name, app_version, partition_key, priority, queue_seq, task_idx, input, enqueued_at)
-    select k.run_id, k.idx, k.task_key, coalesce(p.attempt, 0) + 1, k.step_id, 'ENQUEUED', k.fan_queue, r.app_version, r.partition_key, r.priority, r.queue_seq,
+    select k.run_id, k.idx, k.task_key, coalesce(k.attempt, 0) + 1, k.step_id, 'ENQUEUED', k.fan_queue, r.app_version, r.partition_key, r.priority, r.queue_seq,
       k.task_idx, k.value, t
     from task as k join app.runs as r on r.run_id = k.run_id
-      left join lateral (
-        select s.attempt, s.status from app.run_steps as s where s.run_id = k.run_id and s.idx = k.idx and s.task_key = k.task_key
-        order by s.attempt desc limit 1) as p on true
-    where p.status is distinct from 'SUCCESS'
-    returning run_id, idx, queue_name
+    where k.status is null or k.status in ('ERROR', 'CANCELLED')
+    returning queue_name
+  ), fan as (
+    select k.run_id, k.idx, count(*) filter (where k.status is distinct from 'SUCCESS')::integer as open, jsonb_agg(k.task_key order by k.task_idx) as keys
+    from task as k group by 1, 2
   ), parent as (
-    update app.run_steps as s set tasks_open = n.n
-    from (select new.run_id, new.idx, count(*)::integer as n from new group by 1, 2) as n, unnest(lanes) as l
-    where l.run_id = n.run_id and l.idx = n.idx and s.run_id = l.run_id and s.idx = l.idx and s.task_key = '' and s.attempt = l.attempt
-    returning s.run_id, s.idx
+    -- its tasks by name where an earlier attempt of the step made others, which do not count; a run that ended meanwhile keeps none
+    update app.run_steps as s set
+      status = case when l.run_status = 'PENDING' then s.status else 'CANCELLED' end, ended_at = case when l.run_status <> 'PENDING' then t end,
+      tasks_open = case when l.run_status <> 'PENDING' then 0 when f.open > 0 then f.open else s.tasks_open end,
+      input = case when exists (
+        select from app.run_steps as o where o.run_id = l.run_id and o.idx = l.idx and o.task_key <> '' and not coalesce(f.keys, '[]') ? o.task_key)
+        then jsonb_build_object('taskKeys', coalesce(f.keys, '[]')) end
+    from unnest(lanes) as l left join fan as f on f.run_id = l.run_id and f.idx = l.idx
+    where s.run_id = l.run_id and s.idx = l.idx and s.task_key = '' and s.attempt = l.attempt
   )
-  select array_agg(l) filter (where not exists (select from parent as p where p.run_id = l.run_id and p.idx = l.idx)),
-    (select array_agg(distinct new.queue_name) from new)
-  into idle, woken from unnest(lanes) as l;
+  select array_agg(l) filter (where l.run_status = 'PENDING' and f.open = 0), (select array_agg(distinct new.queue_name) from new)
+  into idle, woken from unnest(lanes) as l left join fan as f on f.run_id = l.run_id and f.idx = l.idx;
   perform app.wake_runners(woken);
   return app.end_parents(idle, t);
 end
 $$;
-comment on function app.fan_out(app.lane_result[], timestamptz) is 'Puts the tasks of steps in line. Returns the steps all of whose tasks had succeeded before, or whose run is over: those are over too.';
+comment on function app.fan_out(app.lane_result[], timestamptz) is 'Puts the tasks of steps in line. Returns the steps all of whose tasks had succeeded before: those are over too. A step whose run ended meanwhile is CANCELLED.';
 
 create or replace function app.join_tasks(finals app.lane_result[], t timestamptz)
 returns app.lane_result[]
@@ -81,11 +89,12 @@ begin
   if cardinality(finals) = 0 then
     return null;
   end if;
-  with final as (
-    select f.run_id, f.idx, count(*)::integer as n, min(f.run_status) as run_status, min(f.recipe_id) as recipe_id from unnest(finals) as f group by 1, 2
-  ), parent as (
-    select s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open, f.n, f.run_status, f.recipe_id
-    from final as f join app.run_steps as s on s.run_id = f.run_id and s.idx = f.idx and s.task_key = '' and s.status = 'PENDING' and s.tasks_open > 0
+  with parent as (
+    select s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open, count(*)::integer as n, min(f.run_status) as run_status, min(f.recipe_id) as recipe_id
+    from unnest(finals) as f
+      join app.run_steps as s on s.run_id = f.run_id and s.idx = f.idx and s.task_key = '' and s.status = 'PENDING' and s.tasks_open > 0
+        and (s.input is null or s.input -> 'taskKeys' ? f.task_key)
+    group by s.run_id, s.idx, s.task_key, s.attempt
   ), counted as (
     update app.run_steps as s set tasks_open = p.tasks_open - p.n from parent as p
     where p.tasks_open > p.n and s.run_id = p.run_id and s.idx = p.idx and s.task_key = '' and s.attempt = p.attempt
@@ -115,13 +124,15 @@ begin
   with outcome as (
     select p.run_id, p.idx, p.attempt, p.step_id, p.output, p.run_status, p.recipe_id, x.*
     from unnest(parents) as p
+      join app.run_steps as own on own.run_id = p.run_id and own.idx = p.idx and own.task_key = '' and own.attempt = p.attempt
       cross join lateral (
         select count(*) as n, count(*) filter (where k.status <> 'SUCCESS') as failed,
           (array_agg(k.error order by k.task_idx) filter (where k.status <> 'SUCCESS'))[1] as error,
           jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by k.task_idx) as tasks
         from (
           select distinct on (s.task_key) s.* from app.run_steps as s
-          where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' order by s.task_key, s.attempt desc) as k) as x
+          where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' and (own.input is null or own.input -> 'taskKeys' ? s.task_key)
+          order by s.task_key, s.attempt desc) as k) as x
   ), ended as (
     update app.run_steps as s set status = case when o.failed = 0 then 'SUCCESS' else 'ERROR' end, tasks_open = 0, ended_at = t,
       output = jsonb_build_object('output', o.output, 'tasks', o.tasks),

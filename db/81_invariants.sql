@@ -65,7 +65,8 @@ from app.v_open_steps as p
   cross join lateral (
     select count(*) as n
     from (select distinct on (s.task_key) s.* from app.run_steps as s
-      where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' order by s.task_key, s.attempt desc) as s
+      where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' and (p.input is null or p.input -> 'taskKeys' ? s.task_key)
+      order by s.task_key, s.attempt desc) as s
     where s.status in ('ENQUEUED', 'PENDING')
       or exists (select from app.timers as m where m.run_id = s.run_id and m.idx = s.idx and m.task_key = s.task_key
         and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)) as k
@@ -81,6 +82,13 @@ where s.status = 'SUCCESS' and s.cached_from is null
 union all
 select 'a terminal run waits for no task', s.run_id, format('%s attempt %s counts %s open tasks', s.step_id, s.attempt, s.tasks_open)
 from app.v_ended_runs as e join app.run_steps as s using (run_id) where s.status = 'PENDING' and s.tasks_open > 0
+union all
+select 'a cached step is what its source made', s.run_id, format('%s differs from that of run %s', s.step_id, s.cached_from)
+from app.v_ended_runs as e join app.run_steps as s using (run_id)
+where s.cached_from is not null and not exists (
+  select from app.run_steps as o
+  where o.run_id = s.cached_from and o.idx = s.idx and o.task_key = s.task_key and o.attempt = s.attempt and o.status = 'SUCCESS'
+    and o.output is not distinct from s.output)
 union all
 select 'a run succeeds with its last step', e.run_id, 'SUCCESS without a SUCCESS attempt of the last step'
 from app.v_ended_runs as e join app.runs as r using (run_id)

@@ -1,6 +1,6 @@
 -- Grants: who may do what, on one page. PUBLIC may do nothing, nobody has DML on a table.
 --
---   app_api     starts, reads, answers gates            a shim, an application
+--   app_api     starts, reads, answers gates, controls  a shim, an application
 --   app_worker  claims and commits                      a runner
 --   app_ops     recipes, queues, settings               a person on duty
 --   app_read    the oracles                             a dashboard
@@ -14,10 +14,12 @@ grant usage on schema app to app_api, app_worker, app_ops, app_read;
 
 grant execute on function
   app.create_intent(jsonb), app.start_run(text, jsonb), app.start_runs(jsonb),
-  app.approve_plan(text, text, text, text, text), app.reply_gate(text, text, jsonb, text, text)
+  app.approve_plan(text, text, text, text, text), app.reply_gate(text, text, jsonb, text, text),
+  app.cancel_run(text, text, text, boolean), app.resume_run(text, text, text, boolean), app.repair_run(text, text, text, boolean),
+  app.fork_run(text, integer, text, text, text, jsonb, boolean)
 to app_api, app_ops;
 grant execute on function
-  app.get_run(text), app.get_steps(text), app.get_artifact(bigint), app.list_artifacts(text), app.list_gates(text), app.list_runs(jsonb), app.now()
+  app.get_run(text), app.get_steps(text), app.get_artifact(bigint), app.list_artifacts(text), app.list_gates(text), app.list_runs(jsonb), app.explain_run(text), app.now()
 to app_api, app_worker, app_ops, app_read;
 grant execute on function
   app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.register_worker(text, jsonb), app.retire_worker(text)

@@ -44,9 +44,13 @@ begin;
 \ir 52_artifacts.sql
 \ir 54_workers.sql
 
+-- what a person may do
+\ir 60_control.sql
+
 -- oracles, laws, rights
 \ir 80_views.sql
 \ir 81_invariants.sql
+\ir 82_explain.sql
 \ir 90_grants.sql
 
 select app.ensure_queues();

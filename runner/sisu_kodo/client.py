@@ -87,6 +87,39 @@ class Client:
             dedupe_key=dedupe_key,
         )
 
+    def control(
+        self, action: str, run_id: str, actor: str, reason: str, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """`action` is cancel, resume or repair: `{accepted, workflowID, status, dryRun}`"""
+        return self._object(f"{action}_run", run_id=run_id, actor=actor, reason=reason, dry_run=dry_run)
+
+    def fork(
+        self,
+        run_id: str,
+        step_n: int,
+        actor: str,
+        reason: str,
+        *,
+        app_version: str | None = None,
+        inputs: Mapping[str, JSON] | None = None,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """`{accepted, workflowID, forkedWorkflowID, stepN, dryRun}`"""
+        return self._object(
+            "fork_run",
+            run_id=run_id,
+            step_n=step_n,
+            actor=actor,
+            reason=reason,
+            app_version=app_version,
+            inputs=None if inputs is None else json.dumps(inputs),
+            dry_run=dry_run,
+        )
+
+    def explain(self, run_id: str) -> dict[str, Any]:
+        """`{run_id, status, why, held_by, since, next_at, unblock}`"""
+        return self._rows("explain_run", run_id=run_id)[0]
+
     def run(self, run_id: str) -> dict[str, Any]:
         """The run header."""
         return self._object("get_run", run_id=run_id)

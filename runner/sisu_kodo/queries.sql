@@ -84,3 +84,21 @@ select * from app.v_run_timeline where run_id = %(run_id)s;
 
 -- name: invariants
 select * from app.v_invariants;
+
+-- == control ==
+
+-- name: cancel_run
+select app.cancel_run(run_id => %(run_id)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: resume_run
+select app.resume_run(run_id => %(run_id)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: repair_run
+select app.repair_run(run_id => %(run_id)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: fork_run
+select app.fork_run(run_id => %(run_id)s, step_n => %(step_n)s, actor => %(actor)s, reason => %(reason)s,
+                    app_version => %(app_version)s, inputs => %(inputs)s::jsonb, dry_run => %(dry_run)s);
+
+-- name: explain_run
+select * from app.explain_run(run_id => %(run_id)s);

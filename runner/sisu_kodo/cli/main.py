@@ -13,7 +13,7 @@ import psycopg
 from ..config import ConfigError, package_version
 from ..database.errors import DatabaseError
 from ..errors import SisuError, from_database
-from . import db, demo, dev, recipes, runner, runs
+from . import db, demo, dev, ops, recipes, runner, runs
 
 _EPILOG = """
 \b
@@ -75,6 +75,7 @@ main.add_command(runs.approve)
 main.add_command(runs.list_runs)
 main.add_command(runs.artifact)
 main.add_command(recipes.recipe)
+main.add_command(ops.ops)
 main.add_command(db.db)
 main.add_command(dev.dev)
 main.add_command(demo.demo)

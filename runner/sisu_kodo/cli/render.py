@@ -124,6 +124,32 @@ def recipes(found: list[dict[str, Any]], as_json: bool) -> None:
     console().print(grid)
 
 
+def controlled(action: str, answers: list[dict[str, Any]], as_json: bool) -> None:
+    """What `sisu ops cancel | resume | repair | fork` did to each run."""
+    if as_json:
+        say_json(answers)
+        return
+    out = console()
+    for each in answers:
+        if error := each.get("error"):
+            out.print(Text.assemble(each["workflowID"], "  ", (error, "red")))
+            continue
+        what = each.get("forkedWorkflowID") or each["status"]
+        out.print(f"{each['workflowID']}  {action}{' (dry run)' if each['dryRun'] else ''}: {what}")
+
+
+def explanation(row: dict[str, Any], as_json: bool) -> None:
+    """The one row of `app.explain_run`."""
+    if as_json:
+        say_json(row)
+        return
+    out = console()
+    out.print(Text.assemble((row["run_id"], "bold"), "  ", status(row["status"])))
+    for name in ("why", "held_by", "since", "next_at", "unblock"):
+        if row[name] is not None:
+            out.print(Text.assemble((f"{name.replace('_', ' '):<9}", "dim"), str(row[name])), soft_wrap=True)
+
+
 def header_lines(header: dict[str, Any]) -> RenderableType:
     """Two lines on a run, and a third for its error."""
     recipe = header["recipe"]
@@ -139,8 +165,9 @@ def header_lines(header: dict[str, Any]) -> RenderableType:
     return Group(*lines)
 
 
-def steps_table(steps: Iterable[dict[str, Any]]) -> Table:
-    """Steps and tasks with attempt, status and duration."""
+def steps_table(steps: Iterable[dict[str, Any]]) -> RenderableType:
+    """Steps and tasks with attempt, status and duration; what failed says why below."""
+    errors = []
     grid = table("step", "attempt", "status", "started", "took", right=("attempt", "took"))
     for step in steps:
         grid.add_row(
@@ -151,8 +178,8 @@ def steps_table(steps: Iterable[dict[str, Any]]) -> Table:
             took(step),
         )
         if step.get("error"):
-            grid.add_row(Text(f"  {error_text(step['error'])}", style="red"))
-    return grid
+            errors.append(Text(f"{step_name(step).strip()}: {error_text(step['error'])}", style="red"))
+    return Group(grid, *errors)
 
 
 def artifacts_table(artifacts: Iterable[dict[str, Any]], width: int) -> Table:
