@@ -193,11 +193,13 @@ create table app.runs (
   timeout_ms     bigint,
   forked_from    text collate "C" references app.runs,
   fork_step      integer,
+  root_id        text collate "C" references app.runs,
   error          jsonb,
   created_at     timestamptz not null,
   started_at     timestamptz,
   updated_at     timestamptz not null,
   ended_at       timestamptz,
+  reopened_at    timestamptz,
   constraint a_run_has_a_known_status check (
     status in ('ENQUEUED', 'PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')),
   constraint a_terminal_run_has_an_end check (
@@ -205,9 +207,10 @@ create table app.runs (
   constraint a_failed_run_says_why check (status not in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') or error is not null),
   constraint a_working_run_has_started check (status <> 'PENDING' or started_at is not null),
   constraint a_lane_is_interactive_or_batch check (lane in ('interactive', 'batch')),
-  constraint a_fork_knows_its_source check ((forked_from is null) = (fork_step is null))
+  constraint a_fork_knows_its_source check ((forked_from is null) = (fork_step is null) and (forked_from is null) = (root_id is null))
 ) with (fillfactor = 80);
 create index runs_by_status_newest_first on app.runs (status, created_at desc);
+create index forks_of_a_root on app.runs (root_id) where root_id is not null;
 comment on table app.runs is 'Runs. Only the functions of the transitions chapter write status.';
 comment on column app.runs.run_id is 'workflowID: the intent id, or <root>-f<N> of a fork.';
 comment on column app.runs.intent_id is 'What is wanted.';
@@ -228,11 +231,13 @@ comment on column app.runs.budget is 'What the run may use {steps, tasks, attemp
 comment on column app.runs.timeout_ms is 'The run fails when it is not terminal this long after its start.';
 comment on column app.runs.forked_from is 'Source of a fork.';
 comment on column app.runs.fork_step is 'First step that the fork runs again.';
+comment on column app.runs.root_id is 'Where the forks began: fork ids count per root.';
 comment on column app.runs.error is '{code, message, stepID?, …} of a run that did not succeed.';
 comment on column app.runs.created_at is 'Start call (engine clock).';
 comment on column app.runs.started_at is 'First claim.';
 comment on column app.runs.updated_at is 'Last change of this row.';
 comment on column app.runs.ended_at is 'When it became terminal.';
+comment on column app.runs.reopened_at is 'Last resume or repair: attempts before it do not count against the retry policy.';
 
 create table app.run_transitions (
   entity      text not null,
@@ -395,6 +400,17 @@ create type app.lease as (
 );
 comment on type app.lease is 'A pgmq message of a queue: who may work on which step until when.';
 
+create type app.explanation as (
+  run_id  text,
+  status  text,
+  why     text,
+  held_by text,
+  since   timestamptz,
+  next_at timestamptz,
+  unblock text
+);
+comment on type app.explanation is 'Why a run is not moving: what it waits for, who holds that, since when, what comes by itself, and what would unblock it.';
+
 -- 12_gates.sql
 
 -- Gates: where a run waits for a human. A reply that comes before the gate opens is kept and honoured when it does.
@@ -411,6 +427,7 @@ create table app.gates (
   answered_at timestamptz,
   closed_at   timestamptz,
   payload     jsonb,
+  round       integer not null default 1,
   primary key (run_id, gate_key),
   constraint a_gate_has_a_known_status check (status in ('OPEN', 'ANSWERED', 'EXPIRED', 'CLOSED')),
   constraint an_open_gate_was_opened check (status <> 'OPEN' or opened_at is not null),
@@ -429,6 +446,7 @@ comment on column app.gates.expires_at is 'End of its TTL.';
 comment on column app.gates.answered_at is 'When the reply came.';
 comment on column app.gates.closed_at is 'When it expired or was closed.';
 comment on column app.gates.payload is 'The reply.';
+comment on column app.gates.round is 'How many times it was asked: again after a no, or an expiry, that was repaired.';
 
 create table app.gate_replies (
   run_id     text collate "C" not null,
