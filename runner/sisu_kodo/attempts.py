@@ -94,7 +94,12 @@ class Attempts:
             return success(value)
         except StepError as error:
             return failure(error)
-        except Exception as error:
+        except asyncio.CancelledError as error:
+            # ours, or one that the handler let out of a task of its own
+            if lane.doomed or ((task := asyncio.current_task()) is not None and task.cancelling()):
+                raise
+            return failure(StepError("handler_error", f"{type(error).__name__}: {error}"))
+        except (Exception, SystemExit) as error:
             _log.error(
                 "handler.failed", error, handler=attempt.handler, run=attempt.run_id, step=attempt.step_id
             )
@@ -174,7 +179,7 @@ def success(value: Any) -> dict[str, JSON]:
 
 def failure(error: StepError) -> dict[str, JSON]:
     """The report of an attempt that ended in ERROR."""
-    facts: dict[str, JSON] = {"code": error.code, "message": error.message[:_LONGEST_MESSAGE]}
+    facts: dict[str, JSON] = {"code": error.code, "message": str(error.message)[:_LONGEST_MESSAGE]}
     if error.retryable is not None:
         facts["retryable"] = error.retryable
     if error.details is not None:

@@ -32,6 +32,7 @@ Connect = Callable[[str], Awaitable[Connection]]
 """Opens a connection in autocommit mode for the purpose named."""
 
 _TRANSIENT = {"40001", "40P01", "55P03"}
+_TRANSIENT_CLASSES = {"53", "57", "58"}  # out of resources, stopped by an operator, a failing system
 
 
 class Pump:
@@ -83,12 +84,16 @@ class Pump:
                     connection, [r.text for r in call.results], want_json(call, self._app_version)
                 )
             except psycopg.Error as error:
-                if is_connection_error(error, connection) or error.sqlstate in _TRANSIENT:
+                if is_connection_error(error, connection):
                     desk.undo(call)
-                    if is_connection_error(error, connection):
-                        raise
-                    continue
-                await self._after_failure(connection, call, error, failures)
+                    raise
+                if _is_transient(error) or not call.results:
+                    desk.undo(call)
+                    await _pause(error, failures)
+                else:
+                    desk.undo(Call([], call.want, poll=call.poll))
+                    # once more without the claim: it may be that which was refused
+                    await self._isolate(connection, [call.results], failures)
                 continue
             except BaseException:
                 desk.undo(call)
@@ -126,23 +131,10 @@ class Pump:
             for lane in lanes:
                 self._desk.drop(lane)
 
-    async def _after_failure(
-        self, connection: Connection, call: Call, error: psycopg.Error, failures: Backoff
-    ) -> None:
-        """The database refused the call as a whole: find the result that is to blame, keep the others."""
-        if not call.results:
-            delay = failures.next()
-            self._desk.undo(call)
-            _log.error(
-                "work.failed", sqlstate=error.sqlstate, message=_first_line(error), seconds=round(delay, 2)
-            )
-            await asyncio.sleep(delay)
-            return
-        self._desk.undo(Call([], call.want, poll=call.poll))
-        await self._isolate(connection, _smaller(self._desk, call.results, error))
+    async def _isolate(self, connection: Connection, groups: list[list[Result]], failures: Backoff) -> None:
+        """The database refused a call as a whole: find the result that is to blame, keep the others.
 
-    async def _isolate(self, connection: Connection, groups: list[list[Result]]) -> None:
-        """Send the groups one by one, splitting each that is refused. Whatever is left when the connection
+        Sends the groups one by one, splitting each that is refused. Whatever is left when the connection
         fails waits again.
         """
         desk = self._desk
@@ -158,12 +150,11 @@ class Pump:
                     if is_connection_error(error, connection):
                         groups.insert(0, part.results)
                         raise
-                    again = (
-                        [part.results]
-                        if error.sqlstate in _TRANSIENT
-                        else _smaller(desk, part.results, error)
-                    )
-                    groups[:0] = again
+                    if _is_transient(error):
+                        groups.insert(0, part.results)
+                        await _pause(error, failures)
+                    else:
+                        groups[:0] = _smaller(desk, part.results, error)
                     continue
                 await self._apply(connection, part, rows)
         finally:
@@ -189,6 +180,18 @@ def _smaller(desk: Desk, results: list[Result], error: psycopg.Error) -> list[li
         return []
     _log.warning("result.rejected", **facts, message=_first_line(error))
     return [[rejected(result.lane, _first_line(error))]]
+
+
+def _is_transient(error: psycopg.Error) -> bool:
+    """Whether the same call may succeed later, whatever is in it."""
+    state = error.sqlstate or ""
+    return state in _TRANSIENT or state[:2] in _TRANSIENT_CLASSES
+
+
+async def _pause(error: psycopg.Error, failures: Backoff) -> None:
+    delay = failures.next()
+    _log.error("work.failed", sqlstate=error.sqlstate, message=_first_line(error), seconds=round(delay, 2))
+    await asyncio.sleep(delay)
 
 
 def _first_line(error: BaseException) -> str:

@@ -97,9 +97,10 @@ class Worker:
         work: asyncio.Future[Any] = asyncio.gather(*pumps)
         leave = asyncio.create_task(self._leave.wait())
         try:
-            await asyncio.wait((work, leave), return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
+            await asyncio.wait((work, leave, *helpers), return_when=asyncio.FIRST_COMPLETED)
+            for task in (work, *helpers):  # without its heartbeat a runner would lose its leases in silence
+                if task.done():
+                    task.result()
         finally:
             for task in (work, leave, *helpers):
                 task.cancel()

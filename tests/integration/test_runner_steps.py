@@ -128,6 +128,34 @@ def test_any_other_exception_is_a_handler_error_without_a_traceback(
     assert (error["code"], error["message"]) == ("handler_error", "LookupError: no such thing")
 
 
+def test_whatever_a_handler_raises_its_attempt_ends(
+    dsn: str, config: Config, client: Client, registry: Registry
+) -> None:
+    @registry.handler("cancels")
+    async def cancels(ctx: StepContext) -> None:
+        inner = asyncio.ensure_future(asyncio.sleep(60))
+        await asyncio.sleep(0)
+        inner.cancel()
+        await inner
+
+    @registry.handler("leaves")
+    def leaves(ctx: StepContext) -> None:
+        raise SystemExit(3)
+
+    @registry.handler("passes-on")
+    async def passes_on(ctx: StepContext) -> None:
+        raise StepError("broken", ValueError("no text"))  # type: ignore[arg-type]
+
+    names = ["cancels", "leaves", "passes-on"]
+    for name in names:
+        put(client, {"handler": name}, name=name)
+    runs = [start(client, goal=name, name=name) for name in names]
+    assert execute(dsn, config, registry) == 0
+    errors = [client.run(run_id)["error"] for run_id in runs]
+    assert [error["code"] for error in errors] == ["handler_error", "handler_error", "broken"]
+    assert errors[2]["message"] == "no text"
+
+
 def test_an_unknown_handler_ends_the_run(
     dsn: str, config: Config, client: Client, registry: Registry
 ) -> None:
@@ -231,6 +259,22 @@ def test_a_result_that_cannot_be_stored_fails_alone(
     execute(dsn, config, registry, queues={"intentQ": 50})
     assert client.run(bad)["error"]["code"] == "result_rejected"
     assert {client.run(run_id)["status"] for run_id in good} == {"SUCCESS"}
+
+
+def test_a_refused_claim_does_not_cost_the_result_sent_with_it(
+    dsn: str, config: Config, client: Client, conn: Database, registry: Registry
+) -> None:
+    @registry.handler("kept")
+    def kept(ctx: StepContext) -> str:
+        conn.execute("update app.workers set stopped_at = now()")  # from here on a claim is PT404
+        time.sleep(0.3)  # polls are refused and due again: the next call carries the result and a claim
+        return "kept"
+
+    put(client, {"handler": "kept"})
+    run_id = start(client)
+    assert execute(dsn, config, registry, heartbeat_interval=1) == 0
+    assert client.run(run_id)["error"] is None
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 1)]
 
 
 def test_a_runner_takes_only_runs_of_its_version(
