@@ -9,6 +9,7 @@ create table app.queues (
   constraint a_lease_lasts_between_a_second_and_a_day check (lease_seconds between 1 and 86400),
   constraint recoveries_are_counted_from_zero check (max_recoveries between 0 and 1000)
 );
+create unique index a_queue_name_is_unique_in_any_case on app.queues (lower(queue_name));
 comment on table app.queues is 'Queues and their rules.';
 comment on column app.queues.queue_name is 'Name, also of the pgmq queue that holds the leases.';
 comment on column app.queues.partitioned is 'True: every run on this queue must carry a queuePartitionKey.';

@@ -30,6 +30,7 @@ create table app.run_steps (
   enqueued_at   timestamptz not null,
   started_at    timestamptz,
   ended_at      timestamptz,
+  lost          boolean not null default false,
   primary key (run_id, idx, task_key, attempt),
   constraint an_attempt_has_a_known_status check (status in ('ENQUEUED', 'PENDING', 'SUCCESS', 'ERROR', 'CANCELLED')),
   constraint an_attempt_counts_from_one check (attempt >= 1),
@@ -40,7 +41,7 @@ create table app.run_steps (
   constraint a_failed_step_says_why check (status <> 'ERROR' or error is not null),
   constraint a_task_knows_its_place check ((task_key = '') = (task_idx is null))
 ) with (fillfactor = 45);
-create index backlog_in_line on app.run_steps (queue_name, app_version, partition_key, priority, queue_seq)
+create index backlog_in_line on app.run_steps (queue_name, app_version, partition_key, priority, queue_seq, task_idx)
   where queue_seq is not null;
 comment on table app.run_steps is 'Step attempts, append-only: a retry is a new row.';
 comment on column app.run_steps.run_id is 'The run.';
@@ -67,6 +68,7 @@ comment on column app.run_steps.span_id is '16 hex digits.';
 comment on column app.run_steps.enqueued_at is 'When it became ready.';
 comment on column app.run_steps.started_at is 'When a worker got it.';
 comment on column app.run_steps.ended_at is 'When it became terminal.';
+comment on column app.run_steps.lost is 'True when its worker was lost or gave it back: it does not count against the retry policy.';
 
 -- The rows that the runners' verbs exchange. A type is state: it changes only with a revision.
 

@@ -15,6 +15,7 @@ create table app.timers (
   constraint a_timer_fires_or_is_closed check (fired_at is null or closed_at is null)
 );
 create index timers_due on app.timers (fire_at) where fired_at is null and closed_at is null;
+create index timers_that_fired_early on app.timers (run_id) where fired_at < fire_at;
 create index timers_of_a_run on app.timers (run_id);
 comment on table app.timers is 'Durable timers: retries, gate TTLs, run timeouts. Whoever is alive fires them.';
 comment on column app.timers.timer_id is 'Key.';

@@ -71,6 +71,7 @@ create table app.mock_receipts (
   last_seen  timestamptz not null,
   primary key (run_id, task_key)
 );
+create index receipts_seen_otherwise on app.mock_receipts (run_id) where seen_count <> 1;
 comment on table app.mock_receipts is 'One row per task whose result from the mock sandbox was committed: seen_count is 1 for ever.';
 comment on column app.mock_receipts.run_id is 'The run.';
 comment on column app.mock_receipts.task_key is 'The task.';

@@ -65,7 +65,9 @@ begin
     perform app.fail('PT400', 'schema_violation', 'advance: by must not be negative: the clock never goes back',
       '[{"path": "by", "message": "must not be negative"}]');
   end if;
-  perform app.put_setting('clock_offset', to_jsonb(coalesce(app.setting('clock_offset')::numeric, 0) + extract(epoch from advance.by)));
+  insert into app.settings as s (key, value) values ('clock_offset', to_jsonb(extract(epoch from advance.by)))
+  on conflict on constraint settings_pkey do update
+    set value = to_jsonb((s.value #>> '{}')::numeric + extract(epoch from advance.by)), updated_at = clock_timestamp();
   return app.now();
 end
 $$;

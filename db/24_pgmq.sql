@@ -5,7 +5,7 @@
 --   app.extend_leases(queue, msg_ids, seconds)     heartbeat
 --   app.drop_leases(queue, msg_ids)                the lanes are over
 --   app.expired_leases(queue, seconds, n)          takes messages whose holder gave no sign of life
---   app.leases() → setof app.lease                 all of them, for the oracles
+--   app.leases(), app.lease_ends(queue, msg_id)    all of them, or the end of one, for the oracles
 --
 -- Invariant: a step attempt that is PENDING and has no open tasks has exactly one message, and every message has such an attempt.
 -- What waits without a lease is a row of app.run_steps, never a message, so these tables stay as short as the workers are few.

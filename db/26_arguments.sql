@@ -12,12 +12,10 @@ select shape, path, type, required, lowest, highest, pattern, one_of
 from (values
   ('put_setting', 'key', 'string', true, 1, 128, null, null),
   ('put_setting', 'value', 'any', true, null, null, null, null),
-  ('setting', 'clock_offset', 'number', false, 0, 100000000000, null, null),
   ('setting', 'default_recipe', 'string', false, 1, 128, '\S', null),
   ('setting', 'oc_mode', 'string', false, null, null, null, array['replay', 'record', 'live']),
   ('setting', 'sbx_mode', 'string', false, null, null, null, array['mock', 'live']),
   ('setting', 'app_version', 'string', false, 1, 128, '\S', null),
-  ('setting', 'code_hash', 'string', false, 1, 128, null, null),
   ('advance', 'by', 'string', true, null, null, null, null),
 
   ('create_intent', 'goal', 'string', true, 1, 100000, '\S', null),
@@ -132,7 +130,7 @@ from (values
   ('error', 'message', 'string', true, 0, 100000, null, null),
   ('error', 'retryable', 'boolean', false, null, null, null, null),
   ('error', 'details', 'any', false, null, null, null, null),
-  ('artifact', 'kind', 'string', true, 1, 128, '^[a-z][a-z0-9_]*$', null),
+  ('artifact', 'kind', 'string', true, 1, 128, '^(?!none$)[a-z][a-z0-9_]*$', null),
   ('artifact', 'name', 'string', true, 1, 1000, '\S', null),
   ('artifact', 'mediaType', 'string', false, 1, 200, '^\S+/\S.*$', null),
   ('artifact', 'inline', 'any', false, null, null, null, null),

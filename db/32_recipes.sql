@@ -37,7 +37,7 @@ as $$
   union all
   select concat_ws('.', part.at, nullif(f.path, '')), f.message
   from part cross join lateral app.faults(part.shape, jsonb_build_array(part.value), '') as f
-  where part.value is not null and part.value <> 'null'
+  where part.value is not null and (part.value <> 'null' or part.shape = 'step')
   union all
   select queue.path, format('names the queue %s, which does not exist', queue.name)
   from queue where queue.name is not null and not exists (select from app.queues as q where q.queue_name = queue.name)

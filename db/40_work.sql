@@ -53,13 +53,13 @@ begin
         union all
         select format('results[%s].artifacts[%s]', r.ordinality - 1, a.ordinality - 1), 'must have inline or body, and not both'
         from jsonb_array_elements(coalesce(nullif(r.value -> 'artifacts', 'null'), '[]')) with ordinality as a
-        where (a.value ? 'inline') = (a.value ? 'body')
+        where (a.value ? 'inline') = (jsonb_typeof(a.value -> 'body') is not distinct from 'string')
       ) as f (path, message)));
 end
 $$;
 comment on function app.check_results(jsonb) is 'Raises PT400 that lists every fault of every result.';
 
-create or replace function app.accept_results(results jsonb, t timestamptz)
+create or replace function app.accept_results(worker text, results jsonb, t timestamptz)
 returns app.lane_result[]
 language plpgsql
 volatile
@@ -77,7 +77,7 @@ begin
   order by r.run_id for no key update;
 
   with given as (
-    select distinct on ("runId", idx, "taskKey") "runId" as run_id, idx, "taskKey" as task_key, attempt, queue, "msgId" as msg_id, "readCt" as read_ct,
+    select distinct on ("runId", idx, "taskKey", attempt, queue, "msgId", "readCt") "runId" as run_id, idx, "taskKey" as task_key, attempt, queue, "msgId" as msg_id, "readCt" as read_ct,
       status, output, artifacts, case when status = 'SUCCESS' and tasks not in ('[]', 'null') then tasks end as tasks, coalesce(receipt, false) as receipt,
       case when status = 'ERROR' then error end as error, "spanId" as span_id
     from jsonb_to_recordset(results) as x (
@@ -90,7 +90,7 @@ begin
       tasks_open = jsonb_array_length(g.tasks), msg_id = case when g.tasks is null then s.msg_id end, output = g.output, error = g.error, span_id = g.span_id
     from given as g
     where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt
-      and s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0 and s.queue_name = g.queue and s.msg_id = g.msg_id and s.read_ct = g.read_ct
+      and s.status = 'PENDING' and s.worker = accept_results.worker and coalesce(s.tasks_open, 0) = 0 and s.queue_name = g.queue and s.msg_id = g.msg_id and s.read_ct = g.read_ct
     returning s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, g.msg_id, s.read_ct, s.task_idx,
       g.status, g.output, g.artifacts, g.tasks, g.receipt, g.error, g.span_id
   )
@@ -104,7 +104,7 @@ begin
   return accepted;
 end
 $$;
-comment on function app.accept_results(jsonb, timestamptz) is
+comment on function app.accept_results(text, jsonb, timestamptz) is
   'Locks the runs and ends the attempts whose worker still holds the lease; returns those, each with what the commit needs to know.';
 
 create or replace function app.judge_tasks(accepted app.lane_result[], t timestamptz)
@@ -126,13 +126,18 @@ begin
   from unnest(accepted) with ordinality as a
     join app.runs as r on r.run_id = a.run_id
     join app.recipe_steps as c on c.recipe_id = a.recipe_id and c.idx = a.idx
+    cross join lateral (
+      select count(distinct (s.idx, s.task_key)) filter (where s.task_key <> '' and s.idx <> a.idx) as tasks, count(*) filter (where not s.lost) as attempts
+      from app.run_steps as s where r.budget is not null and s.run_id = a.run_id) as u
     left join lateral (
       select v.code, v.message from (values
         (c.fan_queue is null or a.task_key <> '', 'tasks_not_expected', 'the handler returned tasks, but the recipe has no fanOut here'),
         (jsonb_array_length(a.tasks) > c.fan_max_tasks,
           'too_many_tasks', format('the handler returned %s tasks, the recipe allows %s', jsonb_array_length(a.tasks), c.fan_max_tasks)),
-        (jsonb_array_length(a.tasks) > (r.budget ->> 'tasks')::integer,
-          'budget_violation', format('the handler returned %s tasks, the budget allows %s', jsonb_array_length(a.tasks), r.budget ->> 'tasks'))
+        (u.tasks + jsonb_array_length(a.tasks) > (r.budget ->> 'tasks')::integer,
+          'budget_violation', format('%s tasks more, the budget allows %s and %s were made', jsonb_array_length(a.tasks), r.budget ->> 'tasks', u.tasks)),
+        (u.attempts + jsonb_array_length(a.tasks) > (r.budget ->> 'attempts')::integer,
+          'budget_violation', format('%s tasks more, the budget allows %s attempts and %s were made', jsonb_array_length(a.tasks), r.budget ->> 'attempts', u.attempts))
       ) as v (broken, code, message)
       where v.broken and a.tasks is not null limit 1) as p on true;
   update app.run_steps as s set status = 'ERROR', error = j.error, tasks_open = null, ended_at = t
@@ -225,7 +230,7 @@ begin
   if coalesce(work.results, '[]') <> '[]' then
     perform app.check_results(work.results);
     t := app.now();
-    accepted := app.accept_results(work.results, t);
+    accepted := app.accept_results(work.worker, work.results, t);
     if coalesce(cardinality(accepted), 0) < jsonb_array_length(work.results) then
       return query
         select 'refused', x."runId", null::text, x.idx, x."taskKey", x.attempt, x.queue, x."msgId", x."readCt", null::text, null::integer, null::jsonb,
@@ -233,7 +238,8 @@ begin
         from jsonb_to_recordset(work.results) as x ("runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer)
         where not exists (
           select from unnest(accepted) as a
-          where a.run_id = x."runId" and a.idx = x.idx and a.task_key = x."taskKey" and a.attempt = x.attempt and a.msg_id = x."msgId" and a.read_ct = x."readCt");
+          where a.run_id = x."runId" and a.idx = x.idx and a.task_key = x."taskKey" and a.attempt = x.attempt
+            and a.queue_name = x.queue and a.msg_id = x."msgId" and a.read_ct = x."readCt");
     end if;
     if accepted is not null then
       return query select * from app.commit_results(accepted, work.worker, coalesce((work.want ->> 'drain')::boolean, false), t);
@@ -284,7 +290,7 @@ begin
       'message', case when exists (select from app.queues as q where q.queue_name = w.key) then 'must be an integer between 0 and 99999' else 'is not a queue' end)
       order by w.key), '[]')
     from jsonb_each_text(case jsonb_typeof(want -> 'queues') when 'object' then want -> 'queues' else '{}' end) as w
-    where w.value !~ '^\d{1,5}$' or w.value is null or not exists (select from app.queues as q where q.queue_name = w.key)));
+    where w.value is null or w.value !~ '^\d{1,5}$' or not exists (select from app.queues as q where q.queue_name = w.key)));
 end
 $$;
 comment on function app.check_want(jsonb) is 'Raises PT400 when a runner asks for something that is not.';

@@ -174,6 +174,21 @@ end
 $$;
 comment on function app.enqueue_attempts(text[], integer[], text[], timestamptz) is 'Puts a new attempt of steps or tasks in line, at the old place of their run.';
 
+create or replace function app.backoff_ms(initial_ms bigint, factor double precision, max_ms bigint, used bigint)
+returns double precision
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select case
+    when initial_ms = 0 or max_ms = 0 then 0
+    when ln(initial_ms) + (used - 1) * ln(factor) >= ln(max_ms) then max_ms
+    else initial_ms * factor ^ (used - 1) end;
+$$;
+comment on function app.backoff_ms(bigint, double precision, bigint, bigint) is 'Wait in ms before the next attempt when so many were used: initial, then factor times longer each, never more than max.';
+
 create or replace function app.retry_or_give_up(failed app.lane_result[], t timestamptz)
 returns app.lane_result[]
 language plpgsql
@@ -192,9 +207,10 @@ begin
   with policy as (
     select f as f, f.task_key = '' as is_step, c.*, r.budget,
       (select count(*) from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key
-         and s.status = 'ERROR' and s.error ->> 'code' not in ('lease_expired', 'lease_released')
-         and s.enqueued_at >= coalesce(r.reopened_at, '-infinity')) as used,
-      (select count(*) from app.run_steps as s where s.run_id = f.run_id) as used_by_run
+         and s.status = 'ERROR' and not s.lost and s.enqueued_at >= coalesce(r.reopened_at, '-infinity')) as used,
+      (select count(*) from app.run_steps as s where r.budget is not null and s.run_id = f.run_id and not s.lost)
+        + (select count(*) from app.timers as m where r.budget is not null and m.run_id = f.run_id and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)
+        + row_number() over (partition by f.run_id) - 1 as used_by_run
     from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
   ), verdict as (
     select p.f as l,
@@ -204,8 +220,8 @@ begin
       and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end
       and p.used_by_run < coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
       case when p.is_step
-        then least(p.backoff_initial_ms * p.backoff_factor ^ (p.used - 1), p.backoff_max_ms)
-        else least(p.fan_backoff_initial_ms * p.fan_backoff_factor ^ (p.used - 1), p.fan_backoff_max_ms) end as delay_ms
+        then app.backoff_ms(p.backoff_initial_ms, p.backoff_factor, p.backoff_max_ms, p.used)
+        else app.backoff_ms(p.fan_backoff_initial_ms, p.fan_backoff_factor, p.fan_backoff_max_ms, p.used) end as delay_ms
     from policy as p
   ), timer as (
     insert into app.timers (kind, run_id, idx, task_key, fire_at, created_at)

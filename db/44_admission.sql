@@ -49,7 +49,7 @@ as $$
         select s from app.run_steps as s
         where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.queue_seq is not null
           and s.run_id <> all (skip)
-        order by s.priority, s.queue_seq
+        order by s.priority, s.queue_seq, s.task_idx
         limit 1 + (n - 1) / cardinality(partitions)
         for update skip locked) as line
     limit n) as x;
@@ -95,7 +95,7 @@ begin
       perform set_config(cursor_name, free[cardinality(free)].partition_key, false);
       return query select * from app.lease_steps(worker, queue, free);
     end if;
-    exit when cardinality(parts) = 1 and cardinality(free) = cardinality(picked);
+    exit when (cardinality(parts) = 1 and cardinality(free) = cardinality(picked)) or cardinality(skip) > 100;
     missing := missing - cardinality(free);
     skip := skip || array(select k.run_id from unnest(picked) as k where k.run_id <> all (array(select f.run_id from unnest(free) as f)));
   end loop;

@@ -20,14 +20,13 @@ begin
   if not exists (select from app.timers as d where d.fired_at is null and d.closed_at is null and d.fire_at <= t) then
     return 0;
   end if;
-  with run as (
-    select r.run_id from app.runs as r
-    where r.run_id in (
-      select d.run_id from app.timers as d where d.fired_at is null and d.closed_at is null and d.fire_at <= t order by d.fire_at limit 100)
-    for no key update skip locked
+  with first as materialized (
+    select d.timer_id, d.run_id from app.timers as d where d.fired_at is null and d.closed_at is null and d.fire_at <= t order by d.fire_at limit 100
+  ), run as materialized (
+    select r.run_id from app.runs as r where r.run_id in (select f.run_id from first as f) order by r.run_id for no key update skip locked
   ), fired as (
-    update app.timers as d set fired_at = t from run
-    where d.run_id = run.run_id and d.fired_at is null and d.closed_at is null and d.fire_at <= t
+    update app.timers as d set fired_at = t from first as f join run using (run_id)
+    where d.timer_id = f.timer_id and d.fired_at is null and d.closed_at is null
     returning d as timer
   )
   select array_agg(f.timer order by (f.timer).fire_at, (f.timer).timer_id) into due from fired as f;

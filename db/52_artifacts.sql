@@ -27,17 +27,17 @@ begin
       from unnest(accepted) as a
         cross join lateral jsonb_array_elements(case jsonb_typeof(a.artifacts) when 'array' then a.artifacts end) with ordinality as e
         cross join lateral (
-          select case when e.value ? 'body' then decode(e.value ->> 'body', 'base64')
+          select case when jsonb_typeof(e.value -> 'body') = 'string' then decode(e.value ->> 'body', 'base64')
             else convert_to(app.canonical_json(e.value -> 'inline'), 'UTF8') end) as b (body)
     ), kept as (
       insert into app.artifact_blobs (sha256, body)
-      select distinct on (g.sha256) g.sha256, g.body from given as g where g.value ? 'body' order by g.sha256
+      select distinct on (g.sha256) g.sha256, g.body from given as g where jsonb_typeof(g.value -> 'body') = 'string' order by g.sha256
       on conflict do nothing
     )
     insert into app.artifacts (run_id, step_id, step_idx, task_key, attempt, idx, kind, name, media_type, size, sha256, inline, created_at)
     select g.run_id, g.step_id, g.step_idx, g.task_key, g.attempt, g.idx, g.value ->> 'kind', g.value ->> 'name',
-      coalesce(g.value ->> 'mediaType', case when g.value ? 'body' then 'application/octet-stream' else 'application/json' end),
-      length(g.body), g.sha256, case when not g.value ? 'body' then g.value -> 'inline' end, t
+      coalesce(g.value ->> 'mediaType', case when jsonb_typeof(g.value -> 'body') = 'string' then 'application/octet-stream' else 'application/json' end),
+      length(g.body), g.sha256, case when jsonb_typeof(g.value -> 'body') is distinct from 'string' then g.value -> 'inline' end, t
     from given as g order by g.run_id, g.step_idx, g.task_key, g.idx;
   end if;
 end

@@ -30,11 +30,11 @@ begin
   with attempt as (
     select s.run_id, s.idx, s.task_key, s.attempt, r.status as run_status, q.max_recoveries,
       (select count(*) from app.run_steps as a
-       where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key and a.error ->> 'code' = 'lease_expired'
+       where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key and a.lost and a.error ->> 'code' = 'lease_expired'
          and a.attempt > coalesce((
            select max(b.attempt) from app.run_steps as b
            where b.run_id = s.run_id and b.idx = s.idx and b.task_key = s.task_key and b.attempt < s.attempt
-             and b.error ->> 'code' is distinct from 'lease_expired'), 0)) as in_a_row
+             and not (b.lost and b.error ->> 'code' = 'lease_expired')), 0)) as in_a_row
     from unnest(lost) as l
       join app.run_steps as s on s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
       join app.runs as r on r.run_id = s.run_id
@@ -42,7 +42,7 @@ begin
     where l.run_id = any (held)
   ), ended as (
     update app.run_steps as s set
-      status = case a.run_status when 'PENDING' then 'ERROR' else 'CANCELLED' end, ended_at = t,
+      status = case a.run_status when 'PENDING' then 'ERROR' else 'CANCELLED' end, ended_at = t, lost = true,
       error = jsonb_build_object(
         'code', case when lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
         'message', format(lose_leases.message, s.worker))

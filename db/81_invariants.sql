@@ -78,7 +78,8 @@ union all
 select 'a step that ended well left an artifact', s.run_id, format('%s attempt %s has none', s.step_id, s.attempt)
 from app.v_ended_runs as e join app.run_steps as s using (run_id)
 where s.status = 'SUCCESS' and s.cached_from is null
-  and not exists (select from app.artifacts as a where a.run_id = s.run_id and a.step_idx = s.idx)
+  and not exists (
+    select from app.artifacts as a where a.run_id = s.run_id and a.step_idx = s.idx and (a.task_key = s.task_key or s.tasks_open is not null))
 union all
 select 'a terminal run waits for no task', s.run_id, format('%s attempt %s counts %s open tasks', s.step_id, s.attempt, s.tasks_open)
 from app.v_ended_runs as e join app.run_steps as s using (run_id) where s.status = 'PENDING' and s.tasks_open > 0

@@ -10,6 +10,13 @@ revoke all on all tables in schema app from public;
 revoke all on all sequences in schema app from public;
 revoke all on all routines in schema app from public;
 
+-- without this, a login could shadow a type of a definer function with a temporary one of the same name
+do $$
+begin
+  execute format('revoke temporary on database %I from public', current_database());
+end
+$$;
+
 grant usage on schema app to app_api, app_worker, app_ops, app_read;
 
 grant execute on function

@@ -109,6 +109,7 @@ create temp table works_was as select pg_temp.rows_of(:'works') as rows;
 select is(app_test.status_of(pg_temp.fork(:'works', 2)), 'WAITING_INPUT', 'a fork at a gate nobody has answered asks, too');
 select is(pg_temp.rows_of(:'works'), rows, 'its source goes on waiting') from works_was;
 select app.approve_plan(:'works' || '-f1', 'ann', 'no', 'no') \g /dev/null
-select is(app_test.status_of(pg_temp.fork(:'works' || '-f1', 2)), 'WAITING_INPUT', 'a no is not reused');
+select pg_temp.fork(:'works' || '-f1', 2) as asked \gset
+select is((select row(r.status, g.status, g.round)::text from app.runs as r join app.gates as g using (run_id) where r.run_id = :'asked'), '(WAITING_INPUT,OPEN,1)', 'a no is not reused: it asks for the first time');
 select is_empty('select * from app.v_invariants');
 rollback;

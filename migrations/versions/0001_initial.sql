@@ -28,7 +28,7 @@ create table app.settings (
   updated_at timestamptz not null default clock_timestamp()
 );
 comment on table app.settings is 'Engine-wide settings, one row each. Change them with app.put_setting.';
-comment on column app.settings.key is 'clock_offset (seconds; tests only), default_recipe, oc_mode, sbx_mode, app_version, code_hash';
+comment on column app.settings.key is 'default_recipe, oc_mode, sbx_mode, app_version; clock_offset (seconds; only app.advance writes it); code_hash, code_objects (the replay)';
 comment on column app.settings.value is 'Any JSON; its shape belongs to the key.';
 comment on column app.settings.updated_at is 'When the value was last written.';
 
@@ -50,6 +50,7 @@ create table app.queues (
   constraint a_lease_lasts_between_a_second_and_a_day check (lease_seconds between 1 and 86400),
   constraint recoveries_are_counted_from_zero check (max_recoveries between 0 and 1000)
 );
+create unique index a_queue_name_is_unique_in_any_case on app.queues (lower(queue_name));
 comment on table app.queues is 'Queues and their rules.';
 comment on column app.queues.queue_name is 'Name, also of the pgmq queue that holds the leases.';
 comment on column app.queues.partitioned is 'True: every run on this queue must carry a queuePartitionKey.';
@@ -312,6 +313,7 @@ create table app.run_steps (
   enqueued_at   timestamptz not null,
   started_at    timestamptz,
   ended_at      timestamptz,
+  lost          boolean not null default false,
   primary key (run_id, idx, task_key, attempt),
   constraint an_attempt_has_a_known_status check (status in ('ENQUEUED', 'PENDING', 'SUCCESS', 'ERROR', 'CANCELLED')),
   constraint an_attempt_counts_from_one check (attempt >= 1),
@@ -322,7 +324,7 @@ create table app.run_steps (
   constraint a_failed_step_says_why check (status <> 'ERROR' or error is not null),
   constraint a_task_knows_its_place check ((task_key = '') = (task_idx is null))
 ) with (fillfactor = 45);
-create index backlog_in_line on app.run_steps (queue_name, app_version, partition_key, priority, queue_seq)
+create index backlog_in_line on app.run_steps (queue_name, app_version, partition_key, priority, queue_seq, task_idx)
   where queue_seq is not null;
 comment on table app.run_steps is 'Step attempts, append-only: a retry is a new row.';
 comment on column app.run_steps.run_id is 'The run.';
@@ -349,6 +351,7 @@ comment on column app.run_steps.span_id is '16 hex digits.';
 comment on column app.run_steps.enqueued_at is 'When it became ready.';
 comment on column app.run_steps.started_at is 'When a worker got it.';
 comment on column app.run_steps.ended_at is 'When it became terminal.';
+comment on column app.run_steps.lost is 'True when its worker was lost or gave it back: it does not count against the retry policy.';
 
 -- The rows that the runners' verbs exchange. A type is state: it changes only with a revision.
 
@@ -485,6 +488,7 @@ create table app.timers (
   constraint a_timer_fires_or_is_closed check (fired_at is null or closed_at is null)
 );
 create index timers_due on app.timers (fire_at) where fired_at is null and closed_at is null;
+create index timers_that_fired_early on app.timers (run_id) where fired_at < fire_at;
 create index timers_of_a_run on app.timers (run_id);
 comment on table app.timers is 'Durable timers: retries, gate TTLs, run timeouts. Whoever is alive fires them.';
 comment on column app.timers.timer_id is 'Key.';
@@ -573,6 +577,7 @@ create table app.mock_receipts (
   last_seen  timestamptz not null,
   primary key (run_id, task_key)
 );
+create index receipts_seen_otherwise on app.mock_receipts (run_id) where seen_count <> 1;
 comment on table app.mock_receipts is 'One row per task whose result from the mock sandbox was committed: seen_count is 1 for ever.';
 comment on column app.mock_receipts.run_id is 'The run.';
 comment on column app.mock_receipts.task_key is 'The task.';

@@ -41,6 +41,12 @@ class Client:
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Calls within the block commit together, or not at all."""
+        with self._connection.transaction():
+            yield
+
     def put_recipe(self, recipe: Mapping[str, JSON], activate: bool = True) -> dict[str, Any]:
         """`{name, version, status, isReplay}`; the version put is the active one afterwards."""
         put = self._object("put_recipe", recipe=json.dumps(recipe))

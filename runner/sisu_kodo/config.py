@@ -49,7 +49,7 @@ class Config(BaseSettings):
     sbx_mode: Literal["mock", "live"] | None = _env("SBX_MODE")
     sbx_provider: Literal["local", "e2b"] = _env("SBX_PROVIDER", "local")
     sbx_queue_partition: bool | None = _env("SBX_QUEUE_PARTITION")
-    """True or false sets intentQ and sbxQ (un)partitioned at migrate and runner start; None leaves them."""
+    """True or false sets intentQ and sbxQ (un)partitioned at migrate; None leaves them."""
 
     port: int = _env("PORT", 3000, ge=0, le=65535)
     admin_port: int = _env("ADMIN_PORT", 3001, ge=0, le=65535)

@@ -85,6 +85,10 @@ BY_SQLSTATE: dict[str, type[SisuError]] = {
     "PT409": Conflict,
 }
 
+_NOT_MIGRATED = "this database is not migrated, or not to this version: sisu db migrate"
+_HINTS = dict.fromkeys(("3F000", "42P01", "42883"), _NOT_MIGRATED)
+"""What to do about SQLSTATEs that the engine does not raise itself: its schema or a function is missing."""
+
 _CONNECTION_STATES = {"57P01", "57P02", "57P03", "57P05", "25006", "53300"}
 
 
@@ -99,7 +103,7 @@ def from_database(error: psycopg.Error) -> SisuError:
         details=facts.get("details"),
         drift=facts.get("drift"),
         status=facts.get("status"),
-        hint=error.diag.message_hint,
+        hint=error.diag.message_hint or _HINTS.get(error.sqlstate or ""),
         sqlstate=error.sqlstate,
     )
 

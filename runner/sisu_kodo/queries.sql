@@ -23,9 +23,6 @@ select app.release(worker => %(worker)s, leases => %(leases)s::jsonb);
 -- name: listen
 listen sisu_ready;
 
--- name: set_queue_partitioning
-select app.set_queue_partitioning(%(partitioned)s);
-
 -- == callers' verbs ==
 
 -- name: create_intent

@@ -131,9 +131,6 @@ class Worker:
         while not self._leave.is_set() and self.desk.keeping:
             try:
                 async with await self._connect("register") as connection:
-                    if self._config.sbx_queue_partition is not None:
-                        partitioned = {"partitioned": self._config.sbx_queue_partition}
-                        await connection.execute(query("set_queue_partitioning"), partitioned)
                     arguments = {"worker": options.name, "info": json.dumps(info)}
                     cursor = await connection.execute(query("register_worker"), arguments)
                     row = await cursor.fetchone()

@@ -24,6 +24,8 @@ from .processes import start_runner, stop_runner
 
 GOAL = "Make the failing tests of broken-calc pass"
 PROJECT = "examples/broken-calc"
+APP_VERSION = "demo"
+"""Of its run and its runner, so that the runner claims nobody else's runs."""
 _PATIENCE = 120.0
 _EPILOG = """
 \b
@@ -88,7 +90,12 @@ def begin(client: Client, wanted: Demo) -> dict[str, Any]:
     """Start the run, or meet it again; the run header with `isReplay`."""
     created = client.create_intent(wanted.intent)
     return client.start_run(
-        created["intentId"], queuePartitionKey="demo", ocMode="replay", sbxMode="live", lane="interactive"
+        created["intentId"],
+        queuePartitionKey="demo",
+        ocMode="replay",
+        sbxMode="live",
+        lane="interactive",
+        appVersion=APP_VERSION,
     )
 
 
@@ -99,7 +106,9 @@ def demo_runner(config: Config, out: Console) -> Iterator[subprocess.Popen[bytes
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         process = start_runner(
-            ["--log-json"], {"SBX_PROVIDER": "local", "SISU_HOME": str(config.sisu_home)}, file
+            ["--log-json", f"--app-version={APP_VERSION}"],
+            {"SBX_PROVIDER": "local", "SISU_HOME": str(config.sisu_home)},
+            file,
         )
     view.fact(out, "runner", f"process {process.pid}, log {_short(log)}")
     try:

@@ -99,7 +99,7 @@ def runs(page: dict[str, Any], as_json: bool) -> None:
         )
     console().print(grid)
     if page.get("nextCursor"):
-        console().print(f"more: sisu list --cursor {page['nextCursor']}", style="dim")
+        console().print(f"more: sisu list --cursor {page['nextCursor']}", style="dim", soft_wrap=True)
 
 
 def recipe_put(answer: dict[str, Any], draft: bool, as_json: bool) -> None:
@@ -116,10 +116,13 @@ def recipes(found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         say_json(found)
         return
-    grid = table("recipe", "version", "status", "steps", "description", right=("version",))
+    grid = table("recipe", "version", "status", "steps", right=("version",), fold=("steps",))
     for each in found:
         grid.add_row(
-            *(str(each[name] or "") for name in ("name", "version", "status", "steps", "description"))
+            each["name"],
+            str(each["version"]),
+            each["status"],
+            ", ".join(each["steps"]),
         )
     console().print(grid)
 

@@ -107,7 +107,7 @@ def list_runs(status: str | None, name: str | None, limit: int, cursor: str | No
 
 
 @click.command()
-@click.argument("artifact_id", type=int)
+@click.argument("artifact_id", type=click.IntRange(1, 2**63 - 1))
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
 def artifact(artifact_id: int, output: Path | None) -> None:
     """Write the bytes of an artifact to standard output."""
@@ -152,10 +152,10 @@ def begin(client: Client, intent: dict[str, Any], options: dict[str, Any]) -> di
         "sbx_mode": "sbxMode",
         "app_version": "appVersion",
     }
-    created = client.create_intent(intent)
-    return client.start_run(
-        created["intentId"], **{names.get(name, name): value for name, value in options.items()}
-    )
+    given = {names.get(name, name): value for name, value in options.items()}
+    with client.transaction():
+        created = client.create_intent(intent)
+        return client.start_run(created["intentId"], **given)
 
 
 def details(client: Client, run_id: str) -> dict[str, Any]:
