@@ -1,6 +1,6 @@
 -- Resume: the same run goes on where it stopped. Finished steps stay, the unfinished one gets a new attempt, at the old place in line.
 begin;
-select plan(41);
+select plan(43);
 
 create function pg_temp.steps(run_id text) returns text language sql as $$
   select string_agg(s.idx || '.' || s.attempt || ' ' || s.status, ', ' order by s.idx, s.task_key <> '', s.attempt, s.status) from app.run_steps as s where s.run_id = $1 $$;
@@ -109,5 +109,19 @@ select w.* from old, app_test.report(app_test.done(old)) as w \g /dev/null
 select is(app_test.status_of(:'others') || (select tasks_open from app.run_steps where run_id = :'others' and task_key = '' and attempt = 2), 'PENDING1', 'and is not counted for the new one');
 select app_test.finish_step('{}', 'sbxQ') where app_test.status_of(:'others') = 'PENDING' \g /dev/null
 select is(app_test.status_of(:'others'), 'SUCCESS', 'which ends the step');
+
+-- an earlier attempt's task that loses its worker, or fails, once it is no longer wanted
+select app_test.a_recipe('again', '[{"fanOut": {"queue": "sbxQ", "handler": "t/task", "retry": {"maxAttempts": 5, "backoff": {"initialMS": 0}, "retryableCodes": ["infra"]}}}]'),
+  app_test.a_run('unwanted', 'again', '{"priority": 0}') as unwanted \gset
+select app_test.finish_step('{"tasks": ["old", "older"]}') \g /dev/null
+create temp table unwanted as select * from app_test.work_once(queue => 'sbxQ', n => 2);
+select pg_temp.stop(:'unwanted'), pg_temp.resume(:'unwanted'), app_test.finish_step('{"tasks": ["new"]}') \g /dev/null
+select w.* from unwanted, app_test.report(app_test.failed(unwanted, 'infra')) as w where unwanted.context ->> 'task' = 'old' \g /dev/null
+select app_test.age_leases('1 hour'), app_test.recover() \g /dev/null
+select is((select count(*) from app.run_steps where run_id = :'unwanted' and status = 'ENQUEUED'), 1::bigint, 'a task that is no longer wanted is not tried again');
+create temp table wanted as select * from app_test.work_once(queue => 'sbxQ', n => 9);
+select app.release('w1', jsonb_build_array(app_test.lease(wanted))) from wanted where wanted.context ->> 'task' <> 'new' \g /dev/null
+select w.* from wanted, app_test.report(app_test.done(wanted)) as w where wanted.context ->> 'task' = 'new' \g /dev/null
+select is(app_test.status_of(:'unwanted'), 'SUCCESS', 'it delays nothing, and is not left in line');
 select is_empty('select * from app.v_invariants');
 rollback;
