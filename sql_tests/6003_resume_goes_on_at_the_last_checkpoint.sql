@@ -1,6 +1,6 @@
 -- Resume: the same run goes on where it stopped. Finished steps stay, the unfinished one gets a new attempt, at the old place in line.
 begin;
-select plan(43);
+select plan(44);
 
 create function pg_temp.steps(run_id text) returns text language sql as $$
   select string_agg(s.idx || '.' || s.attempt || ' ' || s.status, ', ' order by s.idx, s.task_key <> '', s.attempt, s.status) from app.run_steps as s where s.run_id = $1 $$;
@@ -107,7 +107,11 @@ select pg_temp.stop(:'others'), pg_temp.resume(:'others'), app_test.finish_step(
 select is_empty('select * from app.v_invariants', 'a task that is no longer wanted breaks no law');
 select w.* from old, app_test.report(app_test.done(old)) as w \g /dev/null
 select is(app_test.status_of(:'others') || (select tasks_open from app.run_steps where run_id = :'others' and task_key = '' and attempt = 2), 'PENDING1', 'and is not counted for the new one');
-select app_test.finish_step('{}', 'sbxQ') where app_test.status_of(:'others') = 'PENDING' \g /dev/null
+select pg_temp.stop(:'others'), pg_temp.resume(:'others') \g /dev/null
+create temp table third as select * from app_test.work_once();
+select is((select row(attempt, context -> 'task')::text from third), '(3,null)', 'a third attempt is not handed the tasks of the second as its own');
+select w.* from third, app_test.report(app_test.done(third, '{"tasks": ["new"]}')) as w \g /dev/null
+select app_test.finish_step('{}', 'sbxQ') \g /dev/null
 select is(app_test.status_of(:'others'), 'SUCCESS', 'which ends the step');
 
 -- an earlier attempt's task that loses its worker, or fails, once it is no longer wanted
