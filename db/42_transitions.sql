@@ -175,17 +175,17 @@ $$;
 comment on function app.enqueue_attempts(text[], integer[], text[], timestamptz) is 'Puts a new attempt of steps or tasks in line, at the old place of their run.';
 
 create or replace function app.backoff_ms(initial_ms bigint, factor double precision, max_ms bigint, used bigint)
-returns double precision
+returns bigint
 language sql
 immutable
 parallel safe
 security invoker
 set search_path = ''
 as $$
-  select case
+  select (case
     when initial_ms = 0 or max_ms = 0 then 0
     when ln(initial_ms) + (used - 1) * ln(factor) >= ln(max_ms) then max_ms
-    else initial_ms * factor ^ (used - 1) end;
+    else initial_ms * factor ^ (used - 1) end)::bigint;
 $$;
 comment on function app.backoff_ms(bigint, double precision, bigint, bigint) is 'Wait in ms before the next attempt when so many were used: initial, then factor times longer each, never more than max.';
 
@@ -216,7 +216,7 @@ begin
     select p.f as l,
       coalesce((((p.f).error) ->> 'retryable')::boolean,
         (p.f).error ->> 'code' = any (case when p.is_step then p.retryable_codes else p.fan_retryable_codes end))
-      and (p.f).run_status = 'PENDING'
+      and (p.f).run_status = 'PENDING' and (p.is_step or app.is_wanted((p.f).run_id, (p.f).idx, (p.f).task_key))
       and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end
       and p.used_by_run < coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
       case when p.is_step

@@ -19,6 +19,21 @@ as $$
 $$;
 comment on function app.task_key(text, text, jsonb) is 'Identity of a fan-out task.';
 
+create or replace function app.is_wanted(run_id text, idx integer, task_key text)
+returns boolean
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select exists (
+    select from app.run_steps as p
+    where p.run_id = $1 and p.idx = $2 and p.task_key = '' and p.status = 'PENDING' and p.tasks_open > 0
+      and (p.input is null or p.input -> 'taskKeys' ? $3));
+$$;
+comment on function app.is_wanted(text, integer, text) is 'True when a step waits for this task; one that only an earlier attempt of the step made is not tried again.';
+
 create or replace function app.fan_out(lanes app.lane_result[], t timestamptz)
 returns app.lane_result[]
 language plpgsql

@@ -28,7 +28,8 @@ begin
     select r.run_id from app.runs as r where r.run_id = any (array(select l.run_id from unnest(lost) as l))
     order by r.run_id for no key update skip locked);
   with attempt as (
-    select s.run_id, s.idx, s.task_key, s.attempt, r.status as run_status, q.max_recoveries,
+    select s.run_id, s.idx, s.task_key, s.attempt, q.max_recoveries,
+      r.status = 'PENDING' and (s.task_key = '' or app.is_wanted(s.run_id, s.idx, s.task_key)) as goes_on,
       (select count(*) from app.run_steps as a
        where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key and a.lost and a.error ->> 'code' = 'lease_expired'
          and a.attempt > coalesce((
@@ -42,7 +43,7 @@ begin
     where l.run_id = any (held)
   ), ended as (
     update app.run_steps as s set
-      status = case a.run_status when 'PENDING' then 'ERROR' else 'CANCELLED' end, ended_at = t, lost = true,
+      status = case when a.goes_on then 'ERROR' else 'CANCELLED' end, ended_at = t, lost = true,
       error = jsonb_build_object(
         'code', case when lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
         'message', format(lose_leases.message, s.worker))
