@@ -36,7 +36,7 @@ from sisu_kodo.config import Config, load_config
 from sisu_kodo.queries import parse
 
 STEPS = 4
-ROUNDS = 3
+ROUNDS = 5
 BATCH = 50
 _HERE = Path(__file__).parent
 _SQL: dict[str, LiteralString] = parse((_HERE / "quick.sql").read_text(encoding="utf-8"))
