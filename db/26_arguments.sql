@@ -107,6 +107,7 @@ from (values
   ('register_worker', 'concurrency', 'integer', true, 1, 100000, null, null),
   ('register_worker', 'host', 'string', false, 0, 256, null, null),
   ('register_worker', 'pid', 'integer', false, 0, 2147483647, null, null),
+  ('register_worker', 'keepLeases', 'boolean', false, null, null, null, null),
   ('want', 'queues', 'object', false, null, null, null, null),
   ('want', 'appVersion', 'string', false, 1, 128, '\S', null),
   ('want', 'recover', 'boolean', false, null, null, null, null),

@@ -134,13 +134,13 @@ begin
     info ->> 'host', (info ->> 'pid')::integer, clock_timestamp(), clock_timestamp())
   on conflict on constraint workers_pkey do update set app_version = excluded.app_version, queues = excluded.queues, concurrency = excluded.concurrency,
     host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, last_seen_at = excluded.last_seen_at, stopped_at = null;
-  lost := app.leases_of(register_worker.worker);
+  lost := case when (info ->> 'keepLeases')::boolean then '{}' else app.leases_of(register_worker.worker) end;
   return jsonb_build_object('worker', register_worker.worker, 'released',
     case when cardinality(lost) > 0 then app.lose_leases(lost, 'lease_expired', 'worker %s was restarted') else 0 end);
 end
 $$;
 comment on function app.register_worker(text, jsonb) is
-  'A worker begins: info {appVersion, queues[], concurrency, host?, pid?}. Leases it held under the same name before are taken back at once. Returns {worker, released}.';
+  'A worker begins: info {appVersion, queues[], concurrency, host?, pid?, keepLeases?}. Leases it held under the same name before are taken back at once, unless keepLeases says that it is the same process still. Returns {worker, released}.';
 
 create or replace function app.check_leases(leases jsonb)
 returns void

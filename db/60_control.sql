@@ -146,7 +146,7 @@ begin
     values (forked, intent ->> 'intentId', source.recipe_id, source.queue_name, source.partition_key, source.lane, source.priority,
       coalesce(fork_run.app_version, source.app_version), replace(gen_random_uuid()::text, '-', ''), source.tenant_id, source.oc_mode, source.sbx_mode,
       source.workload, source.budget, source.timeout_ms, source.run_id, fork_run.step_n, root, t, t);
-    perform app.copy_steps(source.run_id, forked, fork_run.step_n, t);
+    perform app.copy_steps(source.run_id, forked, fork_run.step_n);
     if source.timeout_ms is not null then
       insert into app.timers (kind, run_id, fire_at, created_at) values ('run_timeout', forked, t + source.timeout_ms * interval '1 ms', t);
     end if;
@@ -189,7 +189,7 @@ end
 $$;
 comment on function app.check_fork(app.runs, integer) is 'Raises PT409 when a run cannot be forked at this step.';
 
-create or replace function app.copy_steps(source text, target text, step_n integer, t timestamptz)
+create or replace function app.copy_steps(source text, target text, step_n integer)
 returns void
 language plpgsql
 volatile
@@ -217,4 +217,4 @@ begin
   where g.run_id = source and g.idx <= step_n and g.status = 'ANSWERED' and (g.kind = 'input' or g.payload ->> 'decision' is distinct from 'no');
 end
 $$;
-comment on function app.copy_steps(text, text, integer, timestamptz) is 'Finished steps before step_n, their tasks and artifacts, and the gates passed up to it, as rows of the fork: cached_from names where they ran.';
+comment on function app.copy_steps(text, text, integer) is 'Finished steps before step_n, their tasks and artifacts, and the gates passed up to it, as rows of the fork: cached_from names where they ran.';

@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -86,7 +87,7 @@ class Worker:
                 self.desk,
                 self.attempts,
                 self._connect,
-                self._register,
+                partial(self._register, keep_leases=True),
             ).run(),
             self._ticker(),
         ]
@@ -117,8 +118,11 @@ class Worker:
             self._signal = number
             self._leave.set()
 
-    async def _register(self) -> None:
-        """Registers, for as long as it takes to reach the database; errors of another kind are raised."""
+    async def _register(self, keep_leases: bool = False) -> None:
+        """Registers, for as long as it takes to reach the database; errors of another kind are raised.
+
+        `keep_leases`: again, and what we hold is still ours.
+        """
         options = self._options
         info = {
             "appVersion": self._app_version,
@@ -126,6 +130,7 @@ class Worker:
             "concurrency": sum(options.queues.values()),
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "keepLeases": keep_leases,
         }
         backoff = Backoff()
         while not self._leave.is_set() and self.desk.keeping:
