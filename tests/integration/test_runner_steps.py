@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -144,7 +144,7 @@ def test_whatever_a_handler_raises_its_attempt_ends(
 
     @registry.handler("passes-on")
     async def passes_on(ctx: StepContext) -> None:
-        raise StepError("broken", ValueError("no text"))  # type: ignore[arg-type]
+        raise StepError("broken", cast(str, ValueError("no text")))
 
     names = ["cancels", "leaves", "passes-on"]
     for name in names:
