@@ -26,11 +26,6 @@ def query(name: str) -> LiteralString:
     return _statements()[name]
 
 
-def names() -> list[str]:
-    """All names, in the order of the file."""
-    return list(_statements())
-
-
 def _body(sql: LiteralString) -> LiteralString:
     lines = [line for line in sql.splitlines() if not line.startswith("--")]
     return "\n".join(lines).strip().removesuffix(";")
