@@ -41,7 +41,7 @@ as $$
     not exists (select from app.workers as w where w.app_version = run.app_version and app.is_alive(w))
     or exists (
       select from app.run_steps as s
-      where s.run_id = run.run_id and s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0
+      where s.run_id = run.run_id and s.status = 'PENDING' and s.msg_id is not null
         and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp()));
 $$;
 comment on function app.is_stale(app.runs) is 'True when a claimed step''s lease has expired, or no live worker of the run''s app version exists.';

@@ -1,4 +1,4 @@
--- Timers: retries, gate TTLs, run timeouts. Whoever claims next fires what is due.
+-- Timers: sleeps, retries, gate TTLs, run timeouts. Whoever claims next fires what is due.
 --
 --   app.fire_timers() → how many
 --
@@ -56,6 +56,12 @@ begin
     perform app.enqueue_attempts(array[timer.run_id], array[timer.idx], array[timer.task_key], t);
   elsif timer.kind = 'gate_ttl' then
     perform app.expire_gate(timer.run_id, timer.gate_key, t);
+  elsif timer.kind = 'sleep' and timer.task_key = ''
+    and exists (select from app.recipe_steps as c where c.recipe_id = run.recipe_id and c.idx = timer.idx and c.handler is null)
+  then
+    perform app.advance(app.end_sleeps(array[timer.run_id], array[timer.idx], t), false, null, t);
+  elsif timer.kind = 'sleep' then
+    perform app.unpark(timer.run_id, timer.idx, timer.task_key);
   else
     perform app.fail_runs(array[timer.run_id], array[jsonb_build_object('code', 'run_timeout',
       'message', format('the run was not over after %s ms', run.timeout_ms))], t);

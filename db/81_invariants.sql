@@ -51,14 +51,20 @@ where r.status in ('ENQUEUED', 'PENDING')
 union all
 select 'a running step has a lease', s.run_id, format('%s attempt %s is PENDING without a message', s.step_id, s.attempt)
 from app.v_open_steps as s
-where s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0
-  and not exists (select from lease as l where l.queue_name = s.queue_name and l.msg_id = s.msg_id)
+where s.msg_id is not null and not exists (select from lease as l where l.queue_name = s.queue_name and l.msg_id = s.msg_id)
+union all
+select 'a parked step will wake', s.run_id, format('%s attempt %s is parked without a timer or an open gate', s.step_id, s.attempt)
+from app.v_open_steps as s
+where s.parked_at is not null
+  and not exists (select from app.timers as m where m.run_id = s.run_id and m.idx = s.idx and m.task_key = s.task_key and m.kind = 'sleep'
+    and m.fired_at is null and m.closed_at is null)
+  and not exists (select from app.gates as g where g.run_id = s.run_id and g.idx = s.idx and g.task_key = s.task_key and g.from_handler and g.status = 'OPEN')
 union all
 select 'a lease has a running step', h.run_id, format('message %s of %s has no attempt', h.msg_id, h.queue_name) from held as h where not h.has_step
 union all
 select 'a lease has a worker', s.run_id, format('worker %s of %s attempt %s never registered', s.worker, s.step_id, s.attempt)
 from app.v_open_steps as s
-where s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0 and not exists (select from app.workers as w where w.worker = s.worker)
+where s.msg_id is not null and not exists (select from app.workers as w where w.worker = s.worker)
 union all
 select 'a step waits for exactly its open tasks', p.run_id, format('%s counts %s open tasks, there are %s', p.step_id, p.tasks_open, k.n)
 from app.v_open_steps as p
@@ -91,10 +97,14 @@ where s.cached_from is not null and not exists (
   where o.run_id = s.cached_from and o.idx = s.idx and o.task_key = s.task_key and o.attempt = s.attempt and o.status = 'SUCCESS'
     and o.output is not distinct from s.output)
 union all
-select 'a run succeeds with its last step', e.run_id, 'SUCCESS without a SUCCESS attempt of the last step'
-from app.v_ended_runs as e join app.runs as r using (run_id)
+select 'a run succeeds with all its steps', e.run_id, format('SUCCESS without a SUCCESS attempt of %s', c.step_id)
+from app.v_ended_runs as e join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id
 where e.status = 'SUCCESS' and not exists (
-  select from app.run_steps as s
-  where s.run_id = e.run_id and s.task_key = '' and s.status = 'SUCCESS'
-    and s.idx = (select max(c.idx) from app.recipe_steps as c where c.recipe_id = r.recipe_id));
+  select from app.run_steps as s where s.run_id = e.run_id and s.idx = c.idx and s.task_key = '' and s.status = 'SUCCESS')
+union all
+select 'a step begins after what it needs', s.run_id, format('%s began before %s had succeeded', s.step_id, p.step_id)
+from app.v_open_steps as s join app.recipe_steps as c on c.recipe_id = s.recipe_id and c.idx = s.idx
+  cross join lateral unnest(c.needs) as n (idx) join app.recipe_steps as p on p.recipe_id = s.recipe_id and p.idx = n.idx
+where s.task_key = '' and not exists (
+  select from app.run_steps as o where o.run_id = s.run_id and o.idx = n.idx and o.task_key = '' and o.status = 'SUCCESS');
 comment on view app.v_invariants is 'One row per broken law: law, run_id, detail. Empty is healthy.';

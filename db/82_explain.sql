@@ -83,10 +83,10 @@ security invoker
 set search_path = ''
 as $$
   select case
-    when s.status = 'PENDING' and l.ends < clock_timestamp() then
+    when s.msg_id is not null and l.ends < clock_timestamp() then
       row(run.run_id, run.status, format('the lease of %s attempt %s has expired', s.step_id, s.attempt), s.worker, s.started_at, l.ends,
         format('any live worker of version %s takes over: sisu runner --app-version %1$s', s.app_version))::app.explanation
-    when s.status = 'PENDING' then
+    when s.msg_id is not null then
       row(run.run_id, run.status, format('%s attempt %s is being executed', s.step_id, s.attempt), s.worker, s.started_at, l.ends,
         format('select app.cancel_run(%L, actor => ''me'', reason => ''…'')', run.run_id))::app.explanation
     when not exists (select from app.workers as w where w.app_version = s.app_version and s.queue_name = any (w.queues) and app.is_alive(w)) then
@@ -96,11 +96,11 @@ as $$
       row(run.run_id, run.status, format('%s waits in line on %s, %s before it in its partition', s.step_id, s.queue_name, a.n), 'the queue', s.enqueued_at, null,
         null)::app.explanation end
   from app.run_steps as s
-    cross join lateral (select case when s.status = 'PENDING' then app.lease_ends(s.queue_name, s.msg_id) end as ends) as l
+    cross join lateral (select case when s.msg_id is not null then app.lease_ends(s.queue_name, s.msg_id) end as ends) as l
     cross join lateral (
       select count(*) as n from (
         select from app.run_steps as o
-        where s.status = 'ENQUEUED' and o.queue_name = s.queue_name and o.app_version = s.app_version and o.partition_key = s.partition_key
+        where s.queue_seq is not null and o.queue_name = s.queue_name and o.app_version = s.app_version and o.partition_key = s.partition_key
           and o.queue_seq is not null and (o.priority, o.queue_seq) < (s.priority, s.queue_seq) limit 1000) as o) as a
   where s.run_id = run.run_id and s.status in ('ENQUEUED', 'PENDING') and coalesce(s.tasks_open, 0) = 0
   order by s.status desc, s.enqueued_at limit 1;

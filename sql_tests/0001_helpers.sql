@@ -8,12 +8,14 @@
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
 create schema if not exists app_test;
+select app.put_setting('test_database', 'true') \g /dev/null
 
--- A recipe of this name, put and activated. Steps without a stepId are S0, S1 …, those without a handler get t/<stepId>.
+-- A recipe of this name, put and activated. Steps without a stepId are S0, S1 …, those without a handler, sleep or map get the handler t/<stepId>.
 create or replace function app_test.a_recipe(name text default 'plain', steps jsonb default '[{}, {}]', more jsonb default '{}') returns text language plpgsql as $$
 declare
   numbered jsonb := (
-    select jsonb_agg(jsonb_build_object('stepId', n.id, 'handler', 't/' || n.id) || s.value order by s.ordinality)
+    select jsonb_agg(jsonb_build_object('stepId', n.id) || case when s.value ?| array['sleep', 'map'] then '{}' else jsonb_build_object('handler', 't/' || n.id) end
+      || s.value order by s.ordinality)
     from jsonb_array_elements(a_recipe.steps) with ordinality as s
       cross join lateral (select coalesce(s.value ->> 'stepId', 'S' || s.ordinality - 1)) as n (id));
 begin

@@ -1,6 +1,6 @@
 -- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
 begin;
-select plan(20);
+select plan(22);
 
 select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
 select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
@@ -14,6 +14,7 @@ select app_test.finish_step(), app_test.finish_step() \g /dev/null
 select app_test.a_run('working') as working \gset
 create temp table lane as select * from app_test.work_once('w5');
 select app_test.a_run('in line', options => '{"timeoutMS": 60000}') as line \gset
+select app_test.a_recipe('naps', '[{"sleep": {"ms": 60000}}]'), app_test.a_run('naps', 'naps') as nap \gset
 select app.fork_run(:'finished', 1, 'ann', 'once more') ->> 'forkedWorkflowID' as fork \gset
 update app.run_steps set priority = 0 where run_id = :'fork' and status = 'ENQUEUED';
 select app_test.finish_step() \g /dev/null
@@ -52,7 +53,9 @@ insert into broken values
   ('a terminal run waits for no task', :'fan', format('update app.run_steps set status = ''CANCELLED'', queue_seq = null, ended_at = now() where run_id = %1$L and queue_seq is not null;
     update app.runs set status = ''CANCELLED'', ended_at = now() where run_id = %1$L', :'fan')),
   ('a cached step is what its source made', :'fork', format('alter table app.run_steps disable trigger user; update app.run_steps set output = ''1'' where run_id = %L and cached_from is not null', :'fork')),
-  ('a run succeeds with its last step', :'retry', format('update app.timers set closed_at = now() where run_id = %1$L; update app.runs set status = ''SUCCESS'', ended_at = now() where run_id = %1$L', :'retry'));
+  ('a parked step will wake', :'nap', format('update app.timers set closed_at = now() where run_id = %L', :'nap')),
+  ('a step begins after what it needs', :'line', format('insert into app.run_steps select (jsonb_populate_record(s, ''{"idx": 1, "step_id": "S1"}'')).* from app.run_steps as s where run_id = %L', :'line')),
+  ('a run succeeds with all its steps', :'retry', format('update app.timers set closed_at = now() where run_id = %1$L; update app.runs set status = ''SUCCESS'', ended_at = now() where run_id = %1$L', :'retry'));
 select is(pg_temp.broken_by(statement), law || ' ' || run_id, law || ': ' || split_part(statement, ' ', 1)) from broken;
 select set_eq('select law from broken', $$select m[1] from regexp_matches(pg_get_viewdef('app.v_invariants'::regclass), 'SELECT ''([^'']+)''::text', 'g') as m$$, 'every law was broken');
 select is_empty('select * from app.v_invariants', 'and mended');

@@ -66,13 +66,6 @@ def test_upgrading_and_installing_give_the_same(server: Server, dsn: str, empty_
     assert dump(server, empty_dsn) == dump(server, dsn)
 
 
-def test_the_first_revision_is_the_state_files_frozen() -> None:
-    frozen = (migrations_dir() / "versions" / "0001_initial.sql").read_text(encoding="utf-8")
-    assert frozen == replaying.frozen_state(sql_dir()), (
-        "state changed: add a revision (before 0.1.0: make freeze-initial)"
-    )
-
-
 def test_migrating_again_changes_nothing(server: Server, dsn: str) -> None:
     before = dump(server, dsn)
     database.migrate(dsn)
