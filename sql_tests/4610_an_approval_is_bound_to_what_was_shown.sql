@@ -17,10 +17,11 @@ select app.approve_plan(:'run_id', 'ann', shown_sha256 => :'shown') \g /dev/null
 select is(app_test.status_of(:'run_id'), 'PENDING', 'what was shown can');
 
 -- what was said ahead of time counts only for what it was said of
-select app_test.a_run('same', 'r', '{"priority": 0}') as same, app_test.a_run('changed', 'r', '{"priority": 0}') as changed \gset
-select app.approve_plan(:'same', 'ann', shown_sha256 => :'shown'), app.approve_plan(:'changed', 'ann', shown_sha256 => :'shown') \g /dev/null
-select pg_temp.plan_made('first'), pg_temp.plan_made('second') \g /dev/null
+select app_test.finish_step(), app_test.a_run('same', 'r') as same \gset
+select app.approve_plan(:'same', 'ann', shown_sha256 => :'shown'), pg_temp.plan_made('first') \g /dev/null
 select is(app_test.status_of(:'same'), 'PENDING', 'the plan is the one: honoured');
+select app_test.finish_step(), app_test.a_run('changed', 'r') as changed \gset
+select app.approve_plan(:'changed', 'ann', shown_sha256 => :'shown'), pg_temp.plan_made('second') \g /dev/null
 select is(app_test.status_of(:'changed'), 'WAITING_INPUT', 'another plan: asked again');
 select is((select round || ' ' || status from app.gates where run_id = :'changed'), '1 OPEN', 'still in the first round');
 select isnt(pg_temp.shown(:'changed'), :'shown'::text, 'with the new plan shown');
