@@ -59,7 +59,7 @@ db\:migrate: $(STAMP) ## bring the schema, its functions and the shipped recipes
 	@$(SISU) db migrate
 db\:reset: $(STAMP) ## delete every run and migrate anew (ARGS=--yes for a DATABASE_URL)
 	@$(SISU) db reset $(ARGS)
-db\:sys\:reset: $(STAMP) ## empty the queue tables only; refused while a run is unfinished
+db\:sys\:reset: $(STAMP) ## throw the queue tables away and make them anew from the runs
 	@$(SISU) db reset --system $(ARGS)
 db\:psql: $(STAMP) ## a psql prompt on it (ARGS="-c 'select …'")
 	@$(SISU) db psql -- $(ARGS)

@@ -153,6 +153,8 @@ from (values
   ('fork_diff', 'a', 'string', true, 1, 200, null, null),
   ('fork_diff', 'b', 'string', true, 1, 200, null, null),
 
+  ('sleep_run', 'run_id', 'string', true, 1, 128, '^(?!ih_)(?!.*-f[0-9]+$)[A-Za-z0-9][A-Za-z0-9._:-]*$', null),
+  ('sleep_run', 'ms', 'integer', true, 0, 31536000000, null, null),
   ('set_queue_partitioning', 'partitioned', 'boolean', true, null, null, null, null),
   ('worker', 'worker', 'string', true, 1, 200, '\S', null),
   ('register_worker', 'appVersion', 'string', true, 1, 128, '\S', null),

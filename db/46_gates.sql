@@ -61,7 +61,7 @@ returns bigint
 language sql
 stable
 parallel safe
-security invoker
+security definer
 set search_path = ''
 as $$
   select case when gate.answered_at is not null and gate.on_expiry = 'answer' and gate.payload = gate.expiry_answer then gate.quorum::bigint

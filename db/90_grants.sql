@@ -20,7 +20,7 @@ $$;
 grant usage on schema app to app_api, app_worker, app_ops, app_read;
 
 grant execute on function
-  app.create_intent(jsonb), app.start_run(text, jsonb), app.start_runs(jsonb),
+  app.create_intent(jsonb), app.start_run(text, jsonb), app.start_runs(jsonb), app.sleep_run(text, bigint),
   app.approve_plan(text, text, text, text, text, text), app.reply_gate(text, text, jsonb, text, text, text),
   app.cancel_run(text, text, text, boolean), app.resume_run(text, text, text, boolean), app.repair_run(text, text, text, boolean),
   app.fork_run(text, integer, text, text, text, jsonb, boolean)
@@ -35,6 +35,6 @@ grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb)
 to app_ops;
 -- a view's functions run with the rights of whoever reads it
-grant execute on function app.leases(), app.is_alive(app.workers) to app_read, app_ops;
+grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;
 grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants
 to app_read, app_ops;

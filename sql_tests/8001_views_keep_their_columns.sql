@@ -7,7 +7,7 @@ create function pg_temp.columns(view text) returns text language sql as $$
 select is(pg_temp.columns('v_run_timeline'), 'run_id, idx, step_id, task_key, attempt, status, worker, enqueued_at, started_at, ended_at, waited_ms, duration_ms, error_code, error_message, artifacts', 'v_run_timeline');
 select is(pg_temp.columns('v_ops_queue_depth'), 'queue_name, partition_key, enqueued, pending, expired, oldest_enqueued_at, oldest_age_s', 'v_ops_queue_depth');
 select is(pg_temp.columns('v_ops_workers'), 'worker, alive, app_version, queues, concurrency, host, pid, started_at, last_seen_at, stopped_at, leases', 'v_ops_workers');
-select is(pg_temp.columns('v_gates_open'), 'run_id, gate_key, kind, title, before_step, opened_at, expires_at, partition_key, tenant_id, answer_with', 'v_gates_open');
+select is(pg_temp.columns('v_gates_open'), 'run_id, gate_key, kind, title, before_step, opened_at, expires_at, partition_key, tenant_id, answer_with, shown_sha256, missing', 'v_gates_open');
 select is(pg_temp.columns('v_state_machine'), 'entity, from_status, to_status, action', 'v_state_machine');
 select is(pg_temp.columns('v_recipes'), 'name, version, status, queue_name, steps, description, created_at, activated_at', 'v_recipes');
 select is(pg_temp.columns('v_invariants'), 'law, run_id, detail', 'v_invariants');
