@@ -25,28 +25,6 @@ as $$
 $$;
 comment on function app.allowed_statuses(text) is 'The statuses in which a run can be cancelled, resumed, repaired or forked.';
 
-create or replace function app.control_refusal(op text, run_id text, run app.runs, step_n integer default null)
-returns jsonb
-language sql
-stable
-parallel safe
-security invoker
-set search_path = ''
-as $$
-  select case
-    when run.run_id is null then
-      jsonb_build_object('sqlstate', 'PT404', 'code', 'run_not_found', 'message', format('no run %s', control_refusal.run_id), 'hint', 'select app.list_runs()')
-    when run.status <> all (app.allowed_statuses(op)) then
-      jsonb_build_object('sqlstate', 'PT409', 'code', 'illegal_transition', 'message', format('run %s is %s', run.run_id, run.status),
-        'details', jsonb_build_object('status', run.status), 'hint', case op
-          when 'cancel' then 'the run is over: there is nothing to cancel'
-          when 'resume' then format('a failed run: select app.repair_run(%L, …) or app.fork_run(%1$L, …)', run.run_id)
-          else 'only a failed run is repaired; a cancelled one is resumed' end)
-    when op = 'fork' then app.fork_refusal(run, step_n) end;
-$$;
-comment on function app.control_refusal(text, text, app.runs, integer) is
-  'Whether cancel, resume, repair or fork is allowed on this run (null for one that does not exist): null, or the refusal {sqlstate, code, message, details, hint}.';
-
 create or replace function app.fork_refusal(source app.runs, step_n integer)
 returns jsonb
 language sql
@@ -69,6 +47,28 @@ as $$
     order by 1 limit 1) as f;
 $$;
 comment on function app.fork_refusal(app.runs, integer) is 'Why a run cannot be forked at this step, as app.control_refusal says it; else null.';
+
+create or replace function app.control_refusal(op text, run_id text, run app.runs, step_n integer default null)
+returns jsonb
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select case
+    when run.run_id is null then
+      jsonb_build_object('sqlstate', 'PT404', 'code', 'run_not_found', 'message', format('no run %s', control_refusal.run_id), 'hint', 'select app.list_runs()')
+    when run.status <> all (app.allowed_statuses(op)) then
+      jsonb_build_object('sqlstate', 'PT409', 'code', 'illegal_transition', 'message', format('run %s is %s', run.run_id, run.status),
+        'details', jsonb_build_object('status', run.status), 'hint', case op
+          when 'cancel' then 'the run is over: there is nothing to cancel'
+          when 'resume' then format('a failed run: select app.repair_run(%L, …) or app.fork_run(%1$L, …)', run.run_id)
+          else 'only a failed run is repaired; a cancelled one is resumed' end)
+    when op = 'fork' then app.fork_refusal(run, step_n) end;
+$$;
+comment on function app.control_refusal(text, text, app.runs, integer) is
+  'Whether cancel, resume, repair or fork is allowed on this run (null for one that does not exist): null, or the refusal {sqlstate, code, message, details, hint}.';
 
 create or replace function app.raise_refusal(refusal jsonb)
 returns void

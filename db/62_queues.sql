@@ -2,8 +2,9 @@
 --
 --   app.pause_queue(queue_name, actor, reason, dry_run)        nothing of it is claimed any more; what is under way goes on
 --   app.unpause_queue(queue_name, actor, reason, dry_run)      it is served again, at once
+--   app.recover()                                              by hand what a runner does for the others: expired leases, due timers
 --
--- Both return {accepted, queueName, paused, pausedAt, dryRun}. Every accepted call appends one OPS artifact under queue/<name>
+-- The first two return {accepted, queueName, paused, pausedAt, dryRun}. Every accepted call appends one OPS artifact under queue/<name>
 -- (app.list_artifacts has them); a refused one, and a dry run, write nothing.
 -- Invariant: a paused queue says who, when and why. Lock order: the queue's row alone.
 
@@ -90,3 +91,22 @@ as $$
 $$;
 comment on function app.unpause_queue(text, text, text, boolean) is
   'Lets a paused queue be served again and wakes its runners. Returns {accepted, queueName, paused, pausedAt, dryRun}. PT404 queue_not_found, PT409 queue_not_paused.';
+
+create or replace function app.recover()
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform from app.work('app.recover', '[]', '{"recover": true}');
+  return jsonb_build_object(
+    'expiredLeases', (select count(*) from app.leases() as l where l.expires_at < clock_timestamp()),
+    'dueTimers', (
+      select count(*) from (select from app.timers as m where m.fired_at is null and m.closed_at is null and m.fire_at <= app.now() limit 1000) as m));
+end
+$$;
+comment on function app.recover() is
+  'By hand what runners do for one another: takes over expired leases and fires due timers, up to 100 per queue and 100 in all. Returns what is left {expiredLeases, dueTimers}: call again while there is any. Steps go in line; a worker is needed to go on.';
