@@ -1,4 +1,4 @@
-"""Batches lock all their runs in the order of their ids before they touch one, so that two of them never meet crosswise."""
+"""Batches lock all their runs, in the order of their ids, before they touch the first."""
 
 from __future__ import annotations
 
@@ -103,7 +103,13 @@ def test_batches_and_runners_never_deadlock(conn: Connection[Any], dsn: str) -> 
     seen = crowd(
         dsn,
         2,
-        [batch(CALLS[0], ids[::-1]), batch(CALLS[1], ids), batch(CALLS[1], mixed), batch(CALLS[0], mixed), claim],
+        [
+            batch(CALLS[0], ids[::-1]),
+            batch(CALLS[1], ids),
+            batch(CALLS[1], mixed),
+            batch(CALLS[0], mixed),
+            claim,
+        ],
     )
     assert seen.errors == []
     assert seen.calls > 20
