@@ -152,7 +152,7 @@ with recursive line (queue_name, app_version) as (
     join (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 1000) as o using (run_id, gate_key)
   union all
   select case when f.run_id is null then 5 else 6 end, 'failed', r.run_id, null, r.ended_at,
-    format('%s: %s', r.error ->> 'code', r.error ->> 'message') || case when f.run_id is null then '' else format(' (forked: %s is %s)', f.run_id, f.status) end,
+    case when f.run_id is null then '' else format('its fork %s is %s; ', f.run_id, f.status) end || format('%s: %s', r.error ->> 'code', r.error ->> 'message'),
     case when f.run_id is null then format('select app.repair_run(%L, actor => ''me'', reason => ''…'')', r.run_id)
       else format('select * from app.fork_diff(%L, %L)', r.run_id, f.run_id) end, null
   from (

@@ -27,7 +27,7 @@ select call from app.v_ops_inbox \gset
 select is(pg_temp.kinds(), '-', 'the call helps');
 select app_test.fail_step('broken') \g /dev/null
 select app.fork_run(:'failed', 0, 'ann', 'x') ->> 'forkedWorkflowID' as fork \gset
-select is(reason, format('broken: it did not work (forked: %s is ENQUEUED)', :'fork'), 'a fork of it is told') from app.v_ops_inbox;
+select is(reason, format('its fork %s is ENQUEUED; broken: it did not work', :'fork'), 'a fork of it is told') from app.v_ops_inbox;
 select lives_ok(call, 'and compared') from app.v_ops_inbox;
 select app.advance('24 hours') \g /dev/null
 select is(pg_temp.kinds(), '-', 'after a day it is history');

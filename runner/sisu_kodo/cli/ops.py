@@ -29,6 +29,19 @@ Examples
 Runs come from the arguments, from --filter, or one id per line from standard input. A call takes up to 1000
 of them in one transaction. The exit code is that of the first refusal; the other runs are done all the same.
 """
+_RUNS_EPILOG = """
+\b
+Examples
+  sisu ops cancel RUN --reason stalled
+  sisu ops list-failed --ids | sisu ops repair --reason 'service is back' --dry-run
+  sisu ops inbox --kind 'dead lane' --ids | sisu ops resume --reason 'worker has more memory'
+  sisu ops fork RUN1 RUN2 --step 2 --reason patch-applied --app-version 1.1
+  sisu ops cancel --filter '{"name": "nightly", "partition": "acme"}' --reason 'customer asked'
+
+\b
+Exit codes
+  0 all done    2 wrong usage, nothing done    3 or 4 one was refused: no such run, or its status forbids it
+"""
 _AT_ONCE = 1000
 """As many ids as `app.cancel_batch` and its like take."""
 
@@ -66,28 +79,28 @@ def on_runs(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-@ops.command()
+@ops.command(epilog=_RUNS_EPILOG)
 @on_runs
 def cancel(runs: tuple[str, ...], wanted: str | None, dry_run: bool, as_json: bool, **who: Any) -> None:
     """Stop runs at their next step boundary."""
     act("cancel", runs, wanted, dry_run, as_json, who)
 
 
-@ops.command()
+@ops.command(epilog=_RUNS_EPILOG)
 @on_runs
 def resume(runs: tuple[str, ...], wanted: str | None, dry_run: bool, as_json: bool, **who: Any) -> None:
-    """Let cancelled runs and dead lanes go on at their last checkpoint."""
+    """Let cancelled runs and dead lanes go on where they were."""
     act("resume", runs, wanted, dry_run, as_json, who)
 
 
-@ops.command()
+@ops.command(epilog=_RUNS_EPILOG)
 @on_runs
 def repair(runs: tuple[str, ...], wanted: str | None, dry_run: bool, as_json: bool, **who: Any) -> None:
     """Give the failed step of failed runs a new attempt."""
     act("repair", runs, wanted, dry_run, as_json, who)
 
 
-@ops.command()
+@ops.command(epilog=_RUNS_EPILOG)
 @click.option("--step", "step_n", type=int, required=True, help="First step that runs again, from 0.")
 @click.option("--app-version", help="Who may execute the fork.  [default: as the source]")
 @click.option("--inputs", metavar="JSON", help="Object laid over the inputs of the intent.")
@@ -102,7 +115,10 @@ def fork(
     as_json: bool,
     **who: Any,
 ) -> None:
-    """Fork runs: finished steps before STEP are reused, the rest runs again under a new id."""
+    """Run again from a step on, under a new id.
+
+    Finished steps before it are reused, and the run that is forked stays as it is.
+    """
     patch = parsed("--inputs", inputs)
 
     def call(client: Client, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -129,7 +145,10 @@ def redrive(queue: str, max_runs: int, dry_run: bool, as_json: bool, **who: Any)
 @click.argument("queue")
 @signed
 def pause(queue: str, dry_run: bool, as_json: bool, **who: Any) -> None:
-    """Hand out nothing of QUEUE any more; what is under way goes on."""
+    """Hand out no more steps of QUEUE.
+
+    What is under way goes on.
+    """
     with open_client() as client:
         render_ops.queue_switched(client.pause_queue(queue, dry_run=dry_run, **who), as_json)
 

@@ -36,7 +36,7 @@ ids_option = click.option("--ids", is_flag=True, help="Print only the run ids, f
 @ids_option
 @json_option
 def inbox(kind: str | None, limit: int, ids: bool, as_json: bool) -> None:
-    """Show what needs a human, most urgent first, each with the call that helps."""
+    """Show what needs a human, each with the call that helps."""
     with open_client() as client:
         rows = client.inbox(kind)
     if ids:
@@ -90,7 +90,7 @@ def gates(limit: int, ids: bool, as_json: bool) -> None:
 @click.argument("b")
 @json_option
 def diff(a: str, b: str, as_json: bool) -> None:
-    """Compare run B with run A, step by step: a fork with its source, say."""
+    """Compare two runs step by step: a fork B with its source A."""
     with open_client() as client:
         render_ops.diff(a, b, client.fork_diff(a, b), as_json)
 
@@ -106,6 +106,6 @@ def slow(as_json: bool) -> None:
 @click.command()
 @json_option
 def queues(as_json: bool) -> None:
-    """Show what waits and what is at work, per queue and partition."""
+    """Show what waits and what is at work, per partition."""
     with open_client() as client:
         render_ops.queues(client.queue_depth(), as_json)

@@ -23,7 +23,7 @@ _KIND_STYLES = {
     "dead lane": "red",
     "failed": "red",
 }
-_LONGEST_REASON = 300
+_LONGEST_REASON = 160
 
 
 def batch(action: str, rows: list[dict[str, Any]], dry_run: bool, as_json: bool) -> None:
@@ -40,7 +40,7 @@ def batch(action: str, rows: list[dict[str, Any]], dry_run: bool, as_json: bool)
             line = Text(f"{row['run_id']}  {action}{' (dry run)' if dry_run else ''}: ")
             line.append(what, style=render.STYLES.get(what, ""))
         else:
-            line = Text.assemble(f"{row['run_id']}  ", (row["message"], "red"))
+            line = Text.assemble(f"{row['run_id']}  {action}: ", (_refusal(row), "red"))
         out.print(line, soft_wrap=True)
     if len(rows) != 1:
         would = "would be done" if dry_run else "done"
@@ -93,7 +93,8 @@ def inbox(rows: list[dict[str, Any]], each: int, as_json: bool) -> None:
         until = f"  ends in {span((row['deadline'] - _now(row)).total_seconds())}" if row["deadline"] else ""
         head = Text.assemble("\n", (f"{kind:<14}", _KIND_STYLES.get(kind, "")), f"{span(row['age_s']):>7}  ")
         out.print(head.append("  ".join(filter(None, (row["recipe"], where))) + until), soft_wrap=True)
-        _indented(row["reason"], row["call"])
+        known = not row["run_id"] or row["run_id"] in row["call"]
+        _indented(row["reason"], None if known else row["run_id"], row["call"])
     for kind, count in total.items():
         if count > each:
             out.print(f"\n{count - each} more: sisu ops inbox --kind '{kind}' --limit {count}", style="dim")
@@ -146,12 +147,14 @@ def diff(a: str, b: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     )
     for row in rows:
         output = "cached" if row["cached"] else "same" if row["same_output"] else "differs"
+        if row["output_a"] is None and row["output_b"] is None:
+            output = ""
         tasks = f"{row['tasks_a']} {row['tasks_b']}" if row["tasks_a"] or row["tasks_b"] else ""
         grid.add_row(
             row["step_id"],
             _attempt(row["status_a"], row["attempt_a"]),
             _attempt(row["status_b"], row["attempt_b"]),
-            Text("" if row["status_b"] is None else output, style="yellow" if output == "differs" else ""),
+            Text(output, style="yellow" if output == "differs" else ""),
             tasks,
             ", ".join(row["artifacts"]),
         )
@@ -199,6 +202,18 @@ def span(seconds: float) -> str:
         if seconds < limit:
             return f"{max(0, seconds) // size:.0f} {unit}"
     return f"{seconds // 86400:.0f} d"
+
+
+def _refusal(row: dict[str, Any]) -> str:
+    """Why not, without the id that stands before it already."""
+    if row["status"] is None:
+        return "refused, there is no such run"
+    why: str = row["message"]
+    return (
+        "refused, it " + why.removeprefix(f"run {row['run_id']} ")
+        if why.startswith("run ")
+        else f"refused, {why}"
+    )
 
 
 def _attempt(status: str | None, attempt: int | None) -> Text:
