@@ -147,7 +147,7 @@ def diff(a: str, b: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     )
     for row in rows:
         output = "cached" if row["cached"] else "same" if row["same_output"] else "differs"
-        if row["output_a"] is None and row["output_b"] is None:
+        if not row["cached"] and row["output_a"] is None and row["output_b"] is None:
             output = ""
         tasks = f"{row['tasks_a']} {row['tasks_b']}" if row["tasks_a"] or row["tasks_b"] else ""
         grid.add_row(
