@@ -1,7 +1,7 @@
 """Writes docs/reference.md from the catalog of an installed database.
 
-`make docs` runs it. Source: comments on functions, views and columns, the grants, app.v_arguments, app.v_state_machine.
-tests/docs proves that the page is current.
+`make docs` runs it. Source: comments on functions, views and columns, the grants, app.v_arguments,
+app.v_state_machine. tests/docs proves that the page is current.
 """
 
 from __future__ import annotations
