@@ -80,9 +80,10 @@ from receipt as m join step as s on s.run_id = m.run_id and s.task_key = m.task_
 order by 1, 2, 3;
 
 -- name: sabotage_late_commits
--- a worker that lost its lease commits all the same
-insert into app.run_transitions values ('step', 'ERROR', 'PENDING', 'sabotage') on conflict do nothing;
-alter function app.accept_results(text, jsonb, timestamptz) rename to honest_accept_results;
+-- a worker that lost its lease commits all the same: no fence, and no guards behind it
+alter table app.run_steps disable trigger user;
+create schema honest;
+alter function app.accept_results(text, jsonb, timestamptz) set schema honest;
 create function app.accept_results(worker text, results jsonb, t timestamptz) returns app.lane_result[] language plpgsql set search_path = '' as $$
 begin
   perform from app.runs as r
@@ -91,24 +92,25 @@ begin
   update app.run_steps as s set status = 'PENDING', ended_at = null, error = null, lost = false
   from jsonb_to_recordset(results) as x ("runId" text, idx integer, "taskKey" text, attempt integer)
   where s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.attempt = x.attempt and s.lost;
-  return app.honest_accept_results(worker, results, t);
+  return honest.accept_results(worker, results, t);
 end
 $$;
 
 -- name: sabotage_double_effects
 -- what a step leaves behind is written twice
-alter function app.keep_artifacts(app.lane_result[], boolean, timestamptz) rename to honest_keep_artifacts;
+create schema honest;
+alter function app.keep_artifacts(app.lane_result[], boolean, timestamptz) set schema honest;
 create function app.keep_artifacts(accepted app.lane_result[], has_artifacts boolean, t timestamptz) returns void language plpgsql set search_path = '' as $$
 begin
-  perform app.honest_keep_artifacts(accepted, has_artifacts, t);
-  perform app.honest_keep_artifacts(accepted, has_artifacts, t);
+  perform honest.keep_artifacts(accepted, has_artifacts, t);
+  perform honest.keep_artifacts(accepted, has_artifacts, t);
 end
 $$;
-alter function app.keep_receipts(app.lane_result[], timestamptz) rename to honest_keep_receipts;
+alter function app.keep_receipts(app.lane_result[], timestamptz) set schema honest;
 create function app.keep_receipts(accepted app.lane_result[], t timestamptz) returns void language plpgsql set search_path = '' as $$
 begin
-  perform app.honest_keep_receipts(accepted, t);
-  perform app.honest_keep_receipts(accepted, t);
+  perform honest.keep_receipts(accepted, t);
+  perform honest.keep_receipts(accepted, t);
 end
 $$;
 
