@@ -5,5 +5,5 @@
     fleet               the runners, and what happens to them
     oracle              what the database says afterwards
     play                rounds, from the first start to the report
-    sabotage            a broken engine, to see the soak go red
+    view                how it looks
 """

@@ -1,4 +1,4 @@
-"""The runners, and what happens to them: SIGKILL, SIGSTOP beyond the lease, a backend that is gone, SIGTERM."""
+"""The runners, and what happens to them: SIGKILL, SIGSTOP beyond the lease, backends cut off, SIGTERM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .script import ACTOR
 from .statements import STATEMENTS
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PACE = {"kill": (0.5, 1.5), "terminate": (0.15, 0.6), "drain": (3.0, 6.0)}
+_PACE = {"kill": (0.6, 2.0), "terminate": (0.2, 0.8), "drain": (3.0, 6.0)}
 """Least and most seconds between two of a kind."""
 _WATCHED = ("lane.refused", "lane.lost", "result.rejected", "result.dropped", "work.failed", "handler.failed")
 """Actions of the runners' logs that are counted."""
@@ -153,7 +153,7 @@ class Fleet:
         """Back at once or after a while, and one in four under another name."""
         runner.process = None
         runner.stopped_until = None
-        runner.back_at = now + self._rng.choice([0.0, 0.2, self._lease + self._rng.uniform(0.2, 1.0)])
+        runner.back_at = now + self._rng.choice([0.0, 0.2, 0.5, self._lease + self._rng.uniform(0.0, 0.5)])
         if self._rng.random() < 0.25:
             runner.name = self._new_name()
 
@@ -193,7 +193,7 @@ class Fleet:
         victim.process.send_signal(signal.SIGSTOP)
         victim.stopped_until = now + self._lease + self._rng.uniform(0.2, 0.8)
         self.hits.stops += 1
-        self._due["stop"] = victim.stopped_until + self._rng.uniform(1.0, 2.0)
+        self._due["stop"] = victim.stopped_until + self._rng.uniform(1.5, 3.0)
 
     def _terminate(self, now: float) -> None:
         self._again("terminate", now)

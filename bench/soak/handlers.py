@@ -1,5 +1,5 @@
-"""Handlers of the soak's recipes. Each output tells what came before it, so that a lost or repeated step shows;
-each success leaves exactly one artifact.
+"""Handlers of the soak's recipes. Each output tells what came before it, so that a lost or repeated step
+shows; each success leaves exactly one artifact.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the database says after a round: figures, duplicates, runs that ended otherwise than written, broken laws."""
+"""What the database says after a round: figures, duplicates, broken laws, runs that ended otherwise."""
 
 from __future__ import annotations
 

@@ -23,16 +23,18 @@ from .recipes import RECIPES
 from .script import Stage, roles
 from .statements import STATEMENTS
 
+_SABOTAGE = "sabotage_"
 SABOTAGES = tuple(
-    sorted(name.removeprefix("sabotage_").replace("_", "-") for name in STATEMENTS if name.startswith("sabotage_"))
+    name.removeprefix(_SABOTAGE).replace("_", "-") for name in STATEMENTS if name.startswith(_SABOTAGE)
 )
+"""Ways to break the engine, so that one can see the soak find it."""
 _TICK = 0.03
 _SETTLE = 0.5
 
 
 @dataclass(frozen=True)
 class Options:
-    """`lease` in whole seconds; `patience` is how long a round may take; `sabotage` breaks the engine first."""
+    """`lease` in whole seconds; `patience`: how long a round may take; `sabotage` breaks the engine first."""
 
     rounds: int = 20
     seed: int = 0
@@ -69,7 +71,7 @@ class RoundReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole soak. `late` was found only at the end, over all runs; `log` counts the runners' own words."""
+    """The whole soak. `late` was found at the end, over all runs; `log` counts the runners' own words."""
 
     options: Options
     rounds: list[RoundReport]
@@ -141,7 +143,7 @@ def prepare(dsn: str, conn: Connection[Any], options: Options) -> None:
         client.put_recipe(recipe)
     conn.execute(STATEMENTS["short_leases"], {"lease": options.lease})
     if options.sabotage is not None:
-        conn.execute(STATEMENTS[f"sabotage_{options.sabotage.replace('-', '_')}"])
+        conn.execute(STATEMENTS[_SABOTAGE + options.sabotage.replace("-", "_")])
 
 
 def play_round(

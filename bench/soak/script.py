@@ -1,7 +1,7 @@
 """The script of a round: its runs, what a person does to them meanwhile, and how each must end.
 
-A part is one run. Its play is a generator that looks at the stage, acts when the moment has come, and is asked
-again a little later; a part whose play is over and whose run has ended as written is done.
+A part is one run. Its play is a generator that looks at the stage, acts when the moment has come, and is
+asked again a little later; a part whose play is over and whose run has ended is done.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .statements import STATEMENTS
 ACTOR = "soak"
 _PARTITIONS = 3
 _TASKS = 8
+_PLANNED = 4
 _CHAIN = ["S0", "S1", "S2", "S3"]
 _GATHERED = {"n": list(range(_TASKS)), "total": sum(n * n for n in range(_TASKS))}
 
@@ -157,8 +158,8 @@ class Stage:
         return self.status(run_id) in TERMINAL
 
     def reply(self, run_id: str, payload: JSON) -> None:
-        arguments = {"run_id": run_id, "gate_key": "answer", "payload": json.dumps(payload), "dedupe_key": "1"}
-        self.conn.execute(STATEMENTS["reply"], arguments)
+        answer = {"run_id": run_id, "gate_key": "answer", "payload": json.dumps(payload), "dedupe_key": "1"}
+        self.conn.execute(STATEMENTS["reply"], answer)
 
     def part(self, run_id: str) -> Part:
         return next(part for part in self.parts if part.run_id == run_id)
@@ -248,15 +249,16 @@ def fork_the_join(stage: Stage, run_id: str) -> Play:
     """Forked after its fan-out: the tasks are reused and leave no second receipt."""
     yield from stage.until(lambda: stage.seen[run_id].steps >= 1)
     forked = stage.client.fork(run_id, 1, ACTOR, "soak")
-    stage.enter(str(forked["forkedWorkflowID"]), Role("fan-out, fork", "soak-fan", nothing, output=_GATHERED))
+    role = Role("fan-out, fork", "soak-fan", nothing, output=_GATHERED)
+    stage.enter(str(forked["forkedWorkflowID"]), role)
 
 
 def fix_and_fork(stage: Stage, run_id: str) -> Play:
-    """A plan whose tasks fail; forked with other inputs it succeeds, and CompileST and ApplyPatchST are cached."""
+    """A plan whose tasks fail; forked with other inputs it succeeds."""
     yield from approve(stage, run_id)
     yield from stage.until(lambda: stage.status(run_id) == "ERROR")
     forked = stage.client.fork(run_id, 2, ACTOR, "soak", inputs={"mock": {"sleepMS": 50}})
-    stage.enter(str(forked["forkedWorkflowID"]), Role("intent, fixed fork", "compile-default", nothing, tasks=2))
+    stage.enter(str(forked["forkedWorkflowID"]), Role("intent, fixed fork", "compile-default", nothing, tasks=_PLANNED))
 
 
 def cure(stage: Stage, run_id: str) -> Play:
@@ -274,26 +276,35 @@ def cure(stage: Stage, run_id: str) -> Play:
 def roles(folder: Path, number: int) -> list[Role]:
     """The runs of a round."""
     slow = [20, 600, 300, 20]
-    mock: Callable[..., dict[str, JSON]] = lambda **asked: {"mock": asked}  # noqa: E731
+    fans = [
+        (nothing, 50),
+        (nothing, 200),
+        (fork_the_join, 50),
+        (cancel_tasks_and_resume, 250),
+        (cancel_tasks_and_resume, 250),
+    ]
+    intents: list[tuple[str, Callable[[Stage, str], Play], dict[str, JSON], str]] = [
+        ("intent", approve, {"sleepMS": 150}, "SUCCESS"),
+        ("intent, flaky", approve, {"cmd": ["FLAKY_INFRA_FAIL"], "sleepMS": 50}, "SUCCESS"),
+        ("intent, failing", fix_and_fork, {"cmd": ["FAIL_ME"]}, "ERROR"),
+    ]
     return [
-        *[Role("chain", "soak-chain", nothing, {"ms": 30}, output=_CHAIN) for _ in range(8)],
-        *[Role("retry", "soak-retry", nothing, output=_CHAIN[:3]) for _ in range(3)],
-        *[Role("gate", "soak-gate", answer_the_gate, output=["S0", "S1", "yes"]) for _ in range(3)],
-        *[
+        *(Role("chain", "soak-chain", nothing, {"ms": 30}, output=_CHAIN) for _ in range(8)),
+        *(Role("retry", "soak-retry", nothing, output=_CHAIN[:3]) for _ in range(3)),
+        *(Role("gate", "soak-gate", answer_the_gate, output=["S0", "S1", "yes"]) for _ in range(3)),
+        *(
             Role("fan-out", "soak-fan", play, {"tasks": _TASKS, "ms": ms}, output=_GATHERED)
-            for play, ms in (
-                (nothing, 50),
-                (nothing, 200),
-                (fork_the_join, 50),
-                (cancel_tasks_and_resume, 250),
-                (cancel_tasks_and_resume, 250),
-            )
-        ],
-        *[Role("cancel, resume", "soak-chain", cancel_and_resume, {"ms": slow}, output=_CHAIN) for _ in range(3)],
-        *[Role("fork", "soak-chain", fork_midway, {"ms": slow}, output=_CHAIN) for _ in range(3)],
+            for play, ms in fans
+        ),
+        *(
+            Role(kind, "soak-chain", play, {"ms": slow}, output=_CHAIN)
+            for kind, play in (("cancel, resume", cancel_and_resume), ("fork", fork_midway))
+            for _ in range(3)
+        ),
         Role("cancel", "soak-chain", cancel_for_good, {"ms": slow}, expected="CANCELLED"),
         Role("poison", "soak-poison", cure, {"cure": str(folder / f"cure-{number}")}, output=["S0"]),
-        Role("intent", "compile-default", approve, mock(sleepMS=150), tasks=4),
-        Role("intent, flaky", "compile-default", approve, mock(cmd=["FLAKY_INFRA_FAIL"], sleepMS=50), tasks=4),
-        Role("intent, failing", "compile-default", fix_and_fork, mock(cmd=["FAIL_ME"]), "ERROR", tasks=2),
+        *(
+            Role(kind, "compile-default", play, {"mock": mock}, expected, tasks=_PLANNED)
+            for kind, play, mock, expected in intents
+        ),
     ]
