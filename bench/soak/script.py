@@ -258,7 +258,10 @@ def fix_and_fork(stage: Stage, run_id: str) -> Play:
     yield from approve(stage, run_id)
     yield from stage.until(lambda: stage.status(run_id) == "ERROR")
     forked = stage.client.fork(run_id, 2, ACTOR, "soak", inputs={"mock": {"sleepMS": 50}})
-    stage.enter(str(forked["forkedWorkflowID"]), Role("intent, fixed fork", "compile-default", nothing, tasks=_PLANNED))
+    stage.enter(
+        str(forked["forkedWorkflowID"]),
+        Role("intent, fixed fork", "compile-default", nothing, tasks=_PLANNED),
+    )
 
 
 def cure(stage: Stage, run_id: str) -> Play:

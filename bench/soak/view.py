@@ -30,7 +30,7 @@ _COLUMNS = (
 )
 _LEGEND = (
     "kills: SIGKILL; poison: a handler that kills its runner; backends: pg_terminate_backend;\n"
-    "stops: SIGSTOP past the lease; drains: SIGTERM; lost: attempts whose worker was lost or gave them back;\n"
+    "stops: SIGSTOP past the lease; drains: SIGTERM; lost: attempts that lost their worker;\n"
     "refused: commits that were fenced off; laws: rows of app.v_invariants; wrong: runs that ended otherwise"
 )
 
