@@ -108,11 +108,12 @@ def soak(
     options: Options,
     on_round: Callable[[RoundReport], None] = lambda report: None,
     on_tick: Callable[[int, int, int], None] = lambda number, ended, runs: None,
-    stop_at_first: bool = False,
+    until_duplicate: bool = False,
 ) -> Report:
     """Play the rounds in the database `dsn`, which is migrated and the soak's own; files go to `folder`.
 
     `on_round(report)` is called after each round, `on_tick(round, runs that ended, runs)` all the time.
+    `until_duplicate` ends with the first round that has one.
     """
     rng = Random(options.seed)
     began = time.monotonic()
@@ -124,7 +125,7 @@ def soak(
                 stage = Stage(conn, Client(conn), rng, folder, number)
                 reports.append(play_round(stage, runners, options.patience, on_tick))
                 on_round(reports[-1])
-                if stop_at_first and reports[-1].findings:
+                if until_duplicate and reports[-1].duplicates:
                     break
             crashes, log = runners.hits.crashes, runners.log_counts()
         known = {found for each in reports for found in each.findings}
