@@ -24,8 +24,10 @@ from .script import ACTOR
 from .statements import STATEMENTS
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PACE = {"kill": (0.6, 2.0), "terminate": (0.2, 0.8), "drain": (3.0, 6.0)}
+_PACE = {"kill": (0.4, 1.4), "terminate": (0.15, 0.6), "drain": (2.0, 5.0)}
 """Least and most seconds between two of a kind."""
+_FIRE = (3.0, 5.0)
+"""Least and most seconds of a round under fire."""
 _WATCHED = ("lane.refused", "lane.lost", "result.rejected", "result.dropped", "work.failed", "handler.failed")
 """Actions of the runners' logs that are counted."""
 
@@ -54,7 +56,11 @@ class Hits:
 
 
 class Fleet:
-    """`size` runners on `dsn`. `tick` is called often; `calm` lets everybody live."""
+    """`size` runners on `dsn`. `tick` is called often.
+
+    The fire ceases before a round is over: what is stuck in a runner that lives must show, and a kill would
+    heal it.
+    """
 
     def __init__(
         self, dsn: str, conn: Connection[Any], rng: Random, folder: Path, size: int, lease: float
@@ -66,12 +72,14 @@ class Fleet:
         self._lease = lease
         self._names = 0
         self._due: dict[str, float] = {}
+        self._cease_at = 0.0
         self.hits = Hits()
         self.runners = [Runner(self._new_name()) for _ in range(size)]
 
     def open_fire(self) -> None:
-        """A round begins: someone is stopped soon, the rest at its pace."""
+        """A round begins: someone is stopped soon, the rest at its pace, for some seconds."""
         now = time.monotonic()
+        self._cease_at = now + self._rng.uniform(*_FIRE)
         self._due = {what: now + self._rng.uniform(0.1, least) for what, (least, _) in _PACE.items()}
         self._due["stop"] = now + self._rng.uniform(0.2, 0.6)
 
@@ -81,12 +89,12 @@ class Fleet:
         for runner in self.runners:
             self._look_after(runner, now)
         for what, due in self._due.items():
-            if now >= due:
+            if now >= due and now < self._cease_at:
                 getattr(self, f"_{what}")(now)
 
     def calm(self) -> None:
         """The round is over: nobody stays stopped or away."""
-        self._due = {}
+        self._cease_at = 0.0
         for runner in self.runners:
             runner.back_at = 0.0
             if runner.stopped_until is not None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from sisu_kodo import Artifact, StepContext, StepError, StepResult, handler
 
-_POLL = 0.02
+_LOOK = 0.15
+"""Seconds between two looks at `cancelled()`: long enough for a resume to come before the handler stops."""
 
 
 @handler("soak/link")
@@ -22,7 +23,7 @@ async def link(ctx: StepContext) -> StepResult:
     end = time.monotonic() + _seconds(ctx)
     while (left := end - time.monotonic()) > 0:
         _stop_if_told(ctx)
-        await asyncio.sleep(min(left, _POLL))
+        await asyncio.sleep(min(left, _LOOK))
     return _kept(ctx, _chain(ctx))
 
 
@@ -32,14 +33,14 @@ def thread(ctx: StepContext) -> StepResult:
     end = time.monotonic() + _seconds(ctx)
     while (left := end - time.monotonic()) > 0:
         _stop_if_told(ctx)
-        time.sleep(min(left, _POLL))
+        time.sleep(min(left, _LOOK))
     return _kept(ctx, _chain(ctx))
 
 
 @handler("soak/flaky")
 async def flaky(ctx: StepContext) -> StepResult:
     """Fails on the first two attempts."""
-    await asyncio.sleep(_POLL)
+    await asyncio.sleep(0.02)
     if ctx.attempt <= 2:
         raise StepError("infra_failure", f"attempt {ctx.attempt} is made to fail")
     return _kept(ctx, _chain(ctx))
@@ -65,7 +66,7 @@ async def part(ctx: StepContext) -> StepResult:
     end = time.monotonic() + _seconds(ctx)
     while (left := end - time.monotonic()) > 0:
         _stop_if_told(ctx)
-        await asyncio.sleep(min(left, _POLL))
+        await asyncio.sleep(min(left, _LOOK))
     if number % 5 == 0 and ctx.attempt == 1:
         raise StepError("infra_failure", "the first attempt is made to fail")
     return StepResult({"n": number, "square": number * number}, [_trace(ctx)], receipt=True)
