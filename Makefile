@@ -63,7 +63,7 @@ db\:migrate: $(STAMP) ## bring the schema, its functions and the shipped recipes
 	@$(SISU) db migrate
 db\:reset: $(STAMP) ## delete every run and migrate anew (ARGS=--yes for a DATABASE_URL)
 	@$(SISU) db reset $(ARGS)
-db\:sys\:reset: $(STAMP) ## empty the queue tables only; refused while a run is unfinished
+db\:sys\:reset: $(STAMP) ## throw the queue tables away and make them anew from the runs
 	@$(SISU) db reset --system $(ARGS)
 db\:psql: $(STAMP) ## a psql prompt on it (ARGS="-c 'select …'")
 	@$(SISU) db psql -- $(ARGS)
@@ -76,11 +76,9 @@ ops\:list-failed: $(STAMP) ## runs that ended in ERROR, newest first
 	@$(SISU) ops list-failed $(ARGS)
 
 # --- keeping house ------------------------------------------------------------------------------------------------
-.PHONY: docs freeze-initial clean clean-all
+.PHONY: docs clean clean-all
 docs: $(STAMP) ## write docs/reference.md anew from the catalog
 	@$(SISU) db migrate >/dev/null && $(BIN)/python docs/reference.py > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
-freeze-initial: $(STAMP) ## write the first revision's SQL anew from db/00–19 (before the first release only)
-	@$(BIN)/python migrations/replay.py --freeze
 clean: ## remove caches and build results
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

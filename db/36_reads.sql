@@ -41,7 +41,7 @@ as $$
     not exists (select from app.workers as w where w.app_version = run.app_version and app.is_alive(w))
     or exists (
       select from app.run_steps as s
-      where s.run_id = run.run_id and s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0
+      where s.run_id = run.run_id and s.status = 'PENDING' and s.msg_id is not null
         and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp()));
 $$;
 comment on function app.is_stale(app.runs) is 'True when a claimed step''s lease has expired, or no live worker of the run''s app version exists.';
@@ -212,11 +212,15 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('gateKey', g.gate_key, 'idx', g.idx, 'kind', g.kind, 'title', g.title, 'status', g.status,
         'openedAt', app.epoch_ms(g.opened_at), 'expiresAt', app.epoch_ms(g.expires_at), 'answeredAt', app.epoch_ms(g.answered_at),
-        'payload', g.payload) order by g.idx, g.gate_key), '[]')
+        'payload', g.payload, 'round', g.round, 'onExpiry', g.on_expiry, 'shows', to_jsonb(g.shows), 'shownSha256', g.shown_sha256, 'quorum', g.quorum,
+        'selfApproval', g.self_approval, 'replies', (
+          select coalesce(jsonb_agg(jsonb_build_object('origin', p.origin, 'payload', p.payload, 'dedupeKey', p.dedupe_key, 'repliedAt', app.epoch_ms(p.replied_at),
+            'round', p.round, 'shownSha256', p.shown_sha256) order by p.replied_at, p.dedupe_key), '[]')
+          from app.gate_replies as p where p.run_id = g.run_id and p.gate_key = g.gate_key)) order by g.idx, g.gate_key), '[]')
     from app.gates as g where g.run_id = list_gates.run_id);
 end
 $$;
-comment on function app.list_gates(text) is 'The gates of a run that opened or were answered ahead of time. PT404.';
+comment on function app.list_gates(text) is 'The gates of a run that opened or were answered ahead of time, with what they show and who replied. PT404.';
 
 create or replace function app.list_runs(filter jsonb default '{}')
 returns jsonb

@@ -47,7 +47,7 @@ begin
   run := app.check_control(cancel_run.run_id, cancel_run.actor, cancel_run.reason, array['ENQUEUED', 'PENDING', 'WAITING_INPUT'],
     'the run is over: there is nothing to cancel');
   if not coalesce(cancel_run.dry_run, false) then
-    perform app.cancel_runs(array[run.run_id], t);
+    perform app.stop_runs(array[run.run_id], t);
     perform app.audit(run.run_id, 'cancel', cancel_run.actor, cancel_run.reason, t, jsonb_build_object('from', run.status));
     select r.* into run from app.runs as r where r.run_id = run.run_id;
   end if;
@@ -142,15 +142,16 @@ begin
         select i.body || jsonb_build_object('inputs', (i.body -> 'inputs') || fork_run.inputs) from app.intents as i where i.intent_id = source.intent_id));
     end if;
     insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, app_version, trace_id, tenant_id, oc_mode, sbx_mode,
-      workload, budget, timeout_ms, forked_from, fork_step, root_id, created_at, updated_at)
+      workload, budget, timeout_ms, forked_from, fork_step, root_id, created_at, updated_at, is_chain, started_by)
     values (forked, intent ->> 'intentId', source.recipe_id, source.queue_name, source.partition_key, source.lane, source.priority,
       coalesce(fork_run.app_version, source.app_version), replace(gen_random_uuid()::text, '-', ''), source.tenant_id, source.oc_mode, source.sbx_mode,
-      source.workload, source.budget, source.timeout_ms, source.run_id, fork_run.step_n, root, t, t);
+      source.workload, source.budget, source.timeout_ms, source.run_id, fork_run.step_n, root, t, t,
+      source.is_chain, fork_run.actor);
     perform app.copy_steps(source.run_id, forked, fork_run.step_n);
     if source.timeout_ms is not null then
       insert into app.timers (kind, run_id, fire_at, created_at) values ('run_timeout', forked, t + source.timeout_ms * interval '1 ms', t);
     end if;
-    perform app.enter_steps(array[forked], array[fork_run.step_n], t);
+    perform app.enter_fork(forked, fork_run.step_n, t);
     perform app.audit(source.run_id, 'fork', fork_run.actor, fork_run.reason, t,
       jsonb_build_object('forkedWorkflowID', forked, 'stepN', fork_run.step_n, 'appVersion', fork_run.app_version, 'inputs', fork_run.inputs));
   end if;
@@ -160,6 +161,25 @@ end
 $$;
 comment on function app.fork_run(text, integer, text, text, text, jsonb, boolean) is
   'Forks a run at a step: a new run <root>-f<N> with its own rows; steps before step_n and the gates up to it are reused, step_n and later ones run. Optional app_version and inputs patch. The source is not touched. Returns {accepted, workflowID, forkedWorkflowID, stepN, dryRun}. PT409 when step_n is beyond the recipe or a step before it has not succeeded.';
+
+create or replace function app.enter_fork(run_id text, step_n integer, t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  idxs integer[] := array[step_n];
+begin
+  if not (select r.is_chain from app.runs as r where r.run_id = enter_fork.run_id) then
+    select array_agg(g.idx) into idxs from app.graph_frontier(array[run_id]) as g;
+  end if;
+  perform app.advance(app.enter_steps(array_fill(run_id, array[cardinality(idxs)]), idxs, t), false, null, t);
+end
+$$;
+comment on function app.enter_fork(text, integer, timestamptz) is 'A fork goes on where its reused steps end.';
 
 create or replace function app.check_fork(source app.runs, step_n integer)
 returns void
@@ -200,9 +220,9 @@ as $$
 begin
   with step as (
     insert into app.run_steps (run_id, idx, task_key, attempt, step_id, status, queue_name, app_version, partition_key, priority, worker, task_idx, tasks_open,
-      input, output, cached_from, span_id, enqueued_at, started_at, ended_at)
+      input, output, cached_from, span_id, enqueued_at, started_at, ended_at, skipped)
     select target, s.idx, s.task_key, s.attempt, s.step_id, s.status, s.queue_name, s.app_version, s.partition_key, s.priority, s.worker, s.task_idx,
-      s.tasks_open, s.input, s.output, coalesce(s.cached_from, source), s.span_id, s.enqueued_at, s.started_at, s.ended_at
+      s.tasks_open, s.input, s.output, coalesce(s.cached_from, source), s.span_id, s.enqueued_at, s.started_at, s.ended_at, s.skipped
     from app.run_steps as s
     where s.run_id = source and s.idx < step_n and s.status = 'SUCCESS'
     returning idx, task_key, attempt
@@ -211,10 +231,19 @@ begin
   select target, a.step_id, a.step_idx, a.task_key, a.attempt, a.idx, a.kind, a.name, a.media_type, a.size, a.sha256, a.inline, a.created_at
   from app.artifacts as a join step on step.idx = a.step_idx and step.task_key = a.task_key and step.attempt = a.attempt
   where a.run_id = source order by a.artifact_id;
-  insert into app.gates (run_id, gate_key, idx, kind, title, status, opened_at, answered_at, payload, round)
-  select target, g.gate_key, g.idx, g.kind, g.title, g.status, g.opened_at, g.answered_at, g.payload, g.round
-  from app.gates as g
-  where g.run_id = source and g.idx <= step_n and g.status = 'ANSWERED' and (g.kind = 'input' or g.payload ->> 'decision' is distinct from 'no');
+  with gate as (
+    insert into app.gates (run_id, gate_key, idx, kind, title, status, opened_at, answered_at, payload, round, task_key, on_expiry, expiry_answer, shows,
+      shown_sha256, quorum, self_approval, from_handler)
+    select target, g.gate_key, g.idx, g.kind, g.title, g.status, g.opened_at, g.answered_at, g.payload, g.round, g.task_key, g.on_expiry, g.expiry_answer, g.shows,
+      g.shown_sha256, g.quorum, g.self_approval, g.from_handler
+    from app.gates as g
+    where g.run_id = source and g.status = 'ANSWERED' and (g.kind = 'input' or g.from_handler or g.payload ->> 'decision' is distinct from 'no')
+      and (g.idx < step_n or (g.idx = step_n and not g.from_handler))
+    returning gate_key
+  )
+  insert into app.gate_replies (run_id, gate_key, dedupe_key, payload, origin, replied_at, shown_sha256, round)
+  select target, p.gate_key, p.dedupe_key, p.payload, p.origin, p.replied_at, p.shown_sha256, p.round
+  from app.gate_replies as p join gate using (gate_key) where p.run_id = source;
 end
 $$;
 comment on function app.copy_steps(text, text, integer) is 'Finished steps before step_n, their tasks and artifacts, and the gates passed up to it, as rows of the fork: cached_from names where they ran.';

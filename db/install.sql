@@ -37,12 +37,14 @@ begin;
 -- the runners' verbs
 \ir 40_work.sql
 \ir 42_transitions.sql
+\ir 43_steps.sql
 \ir 44_admission.sql
 \ir 46_gates.sql
 \ir 48_timers.sql
 \ir 50_fan_out.sql
 \ir 52_artifacts.sql
 \ir 54_workers.sql
+\ir 55_checkpoints.sql
 
 -- what a person may do
 \ir 60_control.sql

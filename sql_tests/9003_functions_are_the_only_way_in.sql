@@ -14,13 +14,13 @@ select is_empty($$select name from role where has_schema_privilege(name, 'app', 
 create temp view granted as select r.name, p.oid::regprocedure::text as function, p.prosecdef from role as r cross join pg_proc as p
   where p.pronamespace = 'app'::regnamespace and has_function_privilege(r.name, p.oid, 'EXECUTE');
 select bag_eq($$select name || ' ' || split_part(function, '(', 1) from granted$$,
-  $$select r.r || ' app.' || f from (values ('app_api', array['create_intent', 'start_run', 'start_runs', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run']),
-      ('app_ops', array['create_intent', 'start_run', 'start_runs', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run', 'put_recipe', 'activate_recipe', 'set_queue_partitioning', 'put_setting', 'leases', 'is_alive']),
-      ('app_worker', array['work', 'heartbeat', 'release', 'register_worker', 'retire_worker']), ('app_read', array['leases', 'is_alive'])) as r (r, fs),
+  $$select r.r || ' app.' || f from (values ('app_api', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run']),
+      ('app_ops', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run', 'put_recipe', 'activate_recipe', 'set_queue_partitioning', 'put_setting', 'leases', 'is_alive', 'counted']),
+      ('app_worker', array['work', 'heartbeat', 'release', 'checkpoint', 'register_worker', 'retire_worker']), ('app_read', array['leases', 'is_alive', 'counted'])) as r (r, fs),
     unnest(r.fs || array['get_run', 'get_steps', 'get_artifact', 'list_artifacts', 'list_gates', 'list_runs', 'explain_run', 'now']) as f$$, 'who may call what');
 select is_empty($$select distinct function from granted where not prosecdef and function <> 'app.is_alive(app.workers)'$$, 'what is granted is security definer, but for the helper of a view');
 select set_eq($$select p.oid::regprocedure::text from pg_proc as p where p.pronamespace = 'app'::regnamespace and p.prosecdef and not exists (select from granted where function = p.oid::regprocedure::text)$$,
-  array['app.advance(interval)', 'app.ensure_queues()', 'app.lease_ends(text,bigint)'], 'what else is security definer');
+  array['app.advance(interval)', 'app.ensure_queues()', 'app.lease_ends(text,bigint)', 'app.rebuild_dispatch()'], 'what else is security definer');
 select is_empty($$select rolname from pg_roles join role on name = rolname where rolcanlogin or rolsuper or rolcreaterole or rolcreatedb or rolbypassrls$$, 'roles are plain');
 
 -- the rights suffice

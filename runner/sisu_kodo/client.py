@@ -82,8 +82,9 @@ class Client:
         notes: str | None = None,
         decision: str = "yes",
         dedupe_key: str | None = None,
+        shown_sha256: str | None = None,
     ) -> dict[str, Any]:
-        """`{accepted, workflowID, approvedAt, isReplay}`"""
+        """`{accepted, workflowID, approvedAt, isReplay, missing?}`"""
         return self._object(
             "approve_plan",
             run_id=run_id,
@@ -91,7 +92,32 @@ class Client:
             notes=notes,
             decision=decision,
             dedupe_key=dedupe_key,
+            shown_sha256=shown_sha256,
         )
+
+    def reply_gate(
+        self,
+        run_id: str,
+        gate_key: str,
+        payload: Mapping[str, JSON],
+        dedupe_key: str,
+        origin: str,
+        shown_sha256: str | None = None,
+    ) -> dict[str, Any]:
+        """`{ok, isReplay, repliedAt, missing?}`"""
+        return self._object(
+            "reply_gate",
+            run_id=run_id,
+            gate_key=gate_key,
+            payload=json.dumps(payload),
+            dedupe_key=dedupe_key,
+            origin=origin,
+            shown_sha256=shown_sha256,
+        )
+
+    def sleep_run(self, run_id: str, ms: int) -> dict[str, Any]:
+        """Run header, `isReplay` and `wakeAt` (epoch ms)."""
+        return self._object("sleep_run", run_id=run_id, ms=ms)
 
     def control(
         self, action: str, run_id: str, actor: str, reason: str, dry_run: bool = False

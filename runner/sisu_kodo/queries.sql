@@ -36,7 +36,14 @@ select app.start_runs(runs => %(runs)s::jsonb);
 
 -- name: approve_plan
 select app.approve_plan(run_id => %(run_id)s, approved_by => %(approved_by)s, notes => %(notes)s,
-                        decision => %(decision)s, dedupe_key => %(dedupe_key)s);
+                        decision => %(decision)s, dedupe_key => %(dedupe_key)s, shown_sha256 => %(shown_sha256)s);
+
+-- name: reply_gate
+select app.reply_gate(run_id => %(run_id)s, gate_key => %(gate_key)s, payload => %(payload)s::jsonb, dedupe_key => %(dedupe_key)s,
+                      origin => %(origin)s, shown_sha256 => %(shown_sha256)s);
+
+-- name: sleep_run
+select app.sleep_run(run_id => %(run_id)s, ms => %(ms)s);
 
 -- name: get_run
 select app.get_run(run_id => %(run_id)s);

@@ -16,6 +16,7 @@ import pytest
 from sisu_kodo import database
 from sisu_kodo.client import Client, connected
 from sisu_kodo.config import load_config
+from sisu_kodo.database.schema import rebuild_system
 from tests.integration.runner_support import (
     put,
     runner_process,
@@ -161,6 +162,34 @@ def test_lost_connections_lose_nothing(dsn: str, client: Client, conn: Database)
         wait_until(lambda: _succeeded(conn) == len(ids), "all runs done", 60)
     assert scalar(conn, "select max(n) from (select count(*) as n from app.run_steps where status = 'SUCCESS'"
                         " group by run_id, idx) as s") == 1  # fmt: skip
+
+
+def test_queues_thrown_away_under_load_lose_nothing(dsn: str, client: Client, conn: Database) -> None:
+    """`db reset --system` under load: the leases come back under the same ids, no attempt is lost."""
+    put(client, *[{"handler": "test/slow"}] * 3)
+    ids = start_many(client, 300)
+    with (
+        runner_process(dsn, "--concurrency", "20"),
+        runner_process(dsn, "--concurrency", "20", name="runner-b"),
+    ):
+        for done in (20, 80, 160):
+            wait_until(partial(_at_least, conn, done), f"{done} runs done")
+            rebuild_system(dsn)
+        wait_until(lambda: _succeeded(conn) == len(ids), "all runs done", 60)
+    assert scalar(conn, "select max(attempt) from app.run_steps") == 1
+    assert client.broken_laws() == []
+
+
+def test_code_replayed_under_load_loses_nothing(dsn: str, client: Client, conn: Database) -> None:
+    put(client, *[{"handler": "test/slow"}] * 3)
+    ids = start_many(client, 300)
+    with runner_process(dsn, "--concurrency", "20"):
+        for done in (20, 80, 160):
+            wait_until(partial(_at_least, conn, done), f"{done} runs done")
+            conn.execute("delete from app.settings where key = 'code_hash'")
+            database.migrate(dsn)
+        wait_until(lambda: _succeeded(conn) == len(ids), "all runs done", 60)
+    assert scalar(conn, "select max(attempt) from app.run_steps") == 1
 
 
 def test_a_restart_of_postgres_loses_nothing(tmp_path: Path) -> None:

@@ -89,9 +89,7 @@ def fork(
         raise click.UsageError(f"--inputs is not JSON: {error}") from error
 
     def call(client: Client, run: str) -> dict[str, Any]:
-        return client.fork(
-            run, step_n, actor, reason, app_version=app_version, inputs=patch, dry_run=dry_run
-        )
+        return client.fork(run, step_n, actor, reason, app_version=app_version, inputs=patch, dry_run=dry_run)
 
     each("fork", runs, as_json, call)
 
