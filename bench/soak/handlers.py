@@ -80,6 +80,29 @@ async def gather(ctx: StepContext) -> StepResult:
     return _kept(ctx, {"n": [output["n"] for output in outputs], "total": total})
 
 
+@handler("soak/items")
+async def items(ctx: StepContext) -> StepResult:
+    """The root of a graph: items for its map."""
+    count = int(ctx.intent["inputs"]["tasks"])
+    return _kept(ctx, {"items": [{"n": n} for n in range(count)]})
+
+
+@handler("soak/word")
+async def word(ctx: StepContext) -> StepResult:
+    """The answer of the gate, a little later."""
+    await asyncio.sleep(_seconds(ctx))
+    return _kept(ctx, ctx.gates["answer"]["word"])
+
+
+@handler("soak/join")
+async def join(ctx: StepContext) -> StepResult:
+    """What all branches of the graph made."""
+    outputs = [task["output"] for task in ctx.outputs["MapST"]["tasks"]]
+    total = sum(output["square"] for output in outputs)
+    facts = {"n": [output["n"] for output in outputs], "total": total}
+    return _kept(ctx, {**facts, "word": ctx.outputs["WordST"], "quiet": ctx.outputs.get("QuietST")})
+
+
 @handler("soak/poison")
 def poison(ctx: StepContext) -> StepResult:
     """Kills its runner until the file `inputs.cure` exists."""

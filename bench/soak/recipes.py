@@ -57,6 +57,40 @@ RECIPES: list[dict[str, JSON]] = [
         ),
     },
     {
+        "name": "soak-graph",
+        "steps": [
+            {"stepId": "RootST", "handler": "soak/items"},
+            {"stepId": "SleepST", "needs": ["RootST"], "sleep": {"ms": 400}},
+            {
+                "stepId": "MapST",
+                "needs": ["RootST"],
+                "map": {
+                    "over": "$.outputs.RootST.items[*]",
+                    "queue": "sbxQ",
+                    "handler": "soak/part",
+                    "retry": _RETRY,
+                },
+            },
+            {
+                "stepId": "WordST",
+                "needs": ["RootST"],
+                "gate": {"key": "answer", "kind": "input"},
+                "handler": "soak/word",
+            },
+            {
+                "stepId": "QuietST",
+                "needs": ["RootST"],
+                "when": "$.outputs.RootST.items.size() > 1000",
+                "handler": "soak/word",
+            },
+            {
+                "stepId": "JoinST",
+                "needs": ["SleepST", "MapST", "WordST", "QuietST"],
+                "handler": "soak/join",
+            },
+        ],
+    },
+    {
         "name": "soak-poison",
         "queue": "controlQ",
         "steps": _steps({"handler": "soak/poison"}),

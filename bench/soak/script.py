@@ -6,7 +6,6 @@ asked again a little later; a part whose play is over and whose run has ended is
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -31,6 +30,7 @@ _TASKS = 8
 _PLANNED = 4
 _CHAIN = ["S0", "S1", "S2", "S3"]
 _GATHERED = {"n": list(range(_TASKS)), "total": sum(n * n for n in range(_TASKS))}
+_JOINED = {**_GATHERED, "word": "yes", "quiet": None}
 
 Play = Generator[None, None, None]
 
@@ -157,9 +157,8 @@ class Stage:
     def is_over(self, run_id: str) -> bool:
         return self.status(run_id) in TERMINAL
 
-    def reply(self, run_id: str, payload: JSON) -> None:
-        answer = {"run_id": run_id, "gate_key": "answer", "payload": json.dumps(payload), "dedupe_key": "1"}
-        self.conn.execute(STATEMENTS["reply"], answer)
+    def reply(self, run_id: str, payload: dict[str, JSON]) -> None:
+        self.client.reply_gate(run_id, "answer", payload, dedupe_key="1", origin=ACTOR)
 
     def part(self, run_id: str) -> Part:
         return next(part for part in self.parts if part.run_id == run_id)
@@ -197,6 +196,17 @@ def answer_the_gate(stage: Stage, run_id: str) -> Play:
         yield from stage.until(lambda: bool(stage.seen[run_id].gates))
     stage.reply(run_id, {"word": "yes"})
     stage.reply(run_id, {"word": "yes"})  # a replay
+
+
+def answer_cancel_and_resume(stage: Stage, run_id: str) -> Play:
+    """A graph that is stopped while its branches sleep, wait and work."""
+    yield from answer_the_gate(stage, run_id)
+    yield from stage.until(lambda: stage.seen[run_id].steps >= 1)
+    yield from stage.pause(0.0, 0.4)
+    if stage.cancel(run_id):
+        yield from stage.pause(0.0, 0.6)
+        stage.resume(run_id)
+        yield
 
 
 def approve(stage: Stage, run_id: str) -> Play:
@@ -246,11 +256,15 @@ def fork_midway(stage: Stage, run_id: str) -> Play:
 
 
 def fork_the_join(stage: Stage, run_id: str) -> Play:
-    """Forked after its fan-out: the tasks are reused and leave no second receipt."""
-    yield from stage.until(lambda: stage.seen[run_id].steps >= 1)
-    forked = stage.client.fork(run_id, 1, ACTOR, "soak")
-    role = Role("fan-out, fork", "soak-fan", nothing, output=_GATHERED)
-    stage.enter(str(forked["forkedWorkflowID"]), role)
+    """Forked after its tasks: they are reused and leave no second receipt."""
+    role = stage.part(run_id).role
+    last = 1
+    if role.recipe == "soak-graph":
+        last = 5
+        yield from answer_the_gate(stage, run_id)
+    yield from stage.until(lambda: stage.seen[run_id].steps >= last)
+    forked = stage.client.fork(run_id, last, ACTOR, "soak")
+    stage.enter(str(forked["forkedWorkflowID"]), replace(role, kind=f"{role.kind}, fork", play=nothing))
 
 
 def fix_and_fork(stage: Stage, run_id: str) -> Play:
@@ -298,6 +312,10 @@ def roles(folder: Path, number: int) -> list[Role]:
         *(
             Role("fan-out", "soak-fan", play, {"tasks": _TASKS, "ms": ms}, output=_GATHERED)
             for play, ms in fans
+        ),
+        *(
+            Role("graph", "soak-graph", play, {"tasks": _TASKS, "ms": 150}, output=_JOINED)
+            for play in (answer_the_gate, fork_the_join, answer_cancel_and_resume, answer_cancel_and_resume)
         ),
         *(
             Role(kind, "soak-chain", play, {"ms": slow}, output=_CHAIN)

@@ -11,9 +11,6 @@ select r.run_id, r.status,
   array(select g.gate_key from app.gates as g where g.run_id = r.run_id and g.status = 'OPEN') as gates
 from app.runs as r where r.run_id = any (%(run_ids)s);
 
--- name: reply
-select app.reply_gate(run_id => %(run_id)s, gate_key => %(gate_key)s, payload => %(payload)s::jsonb, dedupe_key => %(dedupe_key)s, origin => 'soak');
-
 -- name: busiest
 select s.worker from app.run_steps as s
 where s.status = 'PENDING' and s.msg_id is not null and s.worker = any (%(workers)s)
