@@ -58,7 +58,7 @@ async def tasks(ctx: StepContext) -> StepResult:
 async def task(ctx: StepContext) -> StepResult:
     """A counted task with a receipt."""
     _count(ctx)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)
     return StepResult((ctx.task or {})["n"], receipt=True)
 
 

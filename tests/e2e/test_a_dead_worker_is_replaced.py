@@ -40,7 +40,7 @@ def test_a_hundred_tasks_give_a_hundred_results(
         name="hundred",
     )
     run_id = start(client, "a hundred", name="hundred", tasks=TASKS)
-    words = ("--import", HANDLERS, "--concurrency", "8")
+    words = ("--import", HANDLERS, "--concurrency", "6")
     with (
         runner_process(operator, *words, name="first") as first,
         runner_process(operator, *words, name="second"),

@@ -25,7 +25,7 @@ def test_a_run_survives_kill_9_during_execute(
     operator: str, client: Client, conn: psycopg.Connection[Any], recordings: Path
 ) -> None:
     short_leases(operator)
-    run_id = start_intent(recordings, "walkthrough A", TASKS, sleepMS=500)
+    run_id = start_intent(recordings, "walkthrough A", TASKS, sleepMS=1000)
     with runner_process(operator, "--queue", "intentQ", "--queue", "sbxQ=2", name="walkthrough-a") as worker:
         wait_for_status(client, run_id, "WAITING_INPUT")
         assert sisu_json("show", run_id)["run"]["nextAction"] == "APPROVE_PLAN"

@@ -62,7 +62,7 @@ def nothing_held(conn: Database) -> bool:
 def test_cancelled_during_execute_with_open_tasks(
     operator: str, client: Client, conn: Database, recordings: Path
 ) -> None:
-    run_id = start_intent(recordings, "walkthrough C", TASKS, sleepMS=600)
+    run_id = start_intent(recordings, "walkthrough C", TASKS, sleepMS=1000)
     before = place(conn, run_id)
     with runner_process(operator, "--queue", "intentQ", "--queue", "sbxQ=2", name="walkthrough-c"):
         wait_for_status(client, run_id, "WAITING_INPUT")
