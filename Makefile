@@ -18,7 +18,7 @@ export SISU_HOME ?= $(CURDIR)/.sisu
 help: ## this table
 	@printf 'make TARGET, where TARGET is\n'
 	@sed -n 's/^\([a-z0-9:\\-]*[a-z0-9]\): [^#]*## \(.*\)/\1\t\2/p; s/^# --- \(.*\) -*$$/\n\1/p' $(firstword $(MAKEFILE_LIST)) \
-	  | sed 's/ -*$$//; s/\\:/:/g' | awk -F '\t' 'NF < 2 {print; next} {printf "  %-16s %s\n", $$1, $$2}'
+	  | sed 's/ -*$$//; s/\\:/:/g' | awk -F '\t' 'NF < 2 {print; next} {printf "  %-21s %s\n", $$1, $$2}'
 
 # --- first things -------------------------------------------------------------------------------------------------
 .PHONY: venv demo dev
@@ -48,6 +48,10 @@ lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/mypy
 bench-quick: $(STAMP) ## runs/s, steps/s and latency beside the server's own ceiling
 	@$(BIN)/python -m bench.quick $(ARGS)
+
+.PHONY: wf\:intent\:chaos\:soak
+wf\:intent\:chaos\:soak: $(STAMP) ## runs under fire: kill -9, SIGSTOP, lost connections; 0 duplicates (ARGS="--rounds 3")
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 # --- the database: embedded, or the one of DATABASE_URL -----------------------------------------------------------
 .PHONY: db\:up db\:down db\:migrate db\:reset db\:sys\:reset db\:psql db\:status
