@@ -162,6 +162,14 @@ def test_more_than_a_thousand_ids_are_several_calls(duty: Duty) -> None:
     assert result.exit_code == 3
 
 
+def test_what_was_done_before_a_refused_call_is_told(duty: Duty) -> None:
+    ids = [duty.runs["ENQUEUED"], *(f"nobody-{n}" for n in range(999)), "x" * 201]
+    result = sisu("cancel", *SIGNED, "--json", stdin="\n".join(ids))
+    assert (result.exit_code, "selection.runIds[0]" in result.stderr) == (2, True)
+    assert [row["run_id"] for row in parsed(result)] == ids[:1000]
+    assert duty.status(duty.runs["ENQUEUED"]) == "CANCELLED"
+
+
 def test_a_filter_stands_for_ids(duty: Duty) -> None:
     rows = parsed(sisu("cancel", "--filter", '{"name": "plain"}', *SIGNED, "--json"))
     assert {row["run_id"] for row in rows} == {duty.runs["PENDING"], duty.runs["ENQUEUED"]}
