@@ -71,9 +71,23 @@ db\:status: $(STAMP) ## does it run, and at which version
 	@$(SISU) db status
 
 # --- on duty ------------------------------------------------------------------------------------------------------
-.PHONY: ops\:list-failed
+.PHONY: ops\:list-failed ops\:sql\:inbox ops\:sql\:slow ops\:sql\:queues ops\:cancel-batch ops\:resume-batch ops\:repair-batch ops\:fork-batch
 ops\:list-failed: $(STAMP) ## runs that ended in ERROR, newest first
 	@$(SISU) ops list-failed $(ARGS)
+ops\:sql\:inbox: $(STAMP) ## what needs a human, each with the call that helps
+	@$(SISU) ops inbox $(ARGS)
+ops\:sql\:slow: $(STAMP) ## how long steps take, slowest first
+	@$(SISU) ops slow $(ARGS)
+ops\:sql\:queues: $(STAMP) ## what waits and what is at work
+	@$(SISU) ops queues $(ARGS)
+ops\:cancel-batch: $(STAMP) ## cancel runs: ids on standard input or in ARGS, which names the --reason
+	@$(SISU) ops cancel $(ARGS)
+ops\:resume-batch: $(STAMP) ## resume them
+	@$(SISU) ops resume $(ARGS)
+ops\:repair-batch: $(STAMP) ## repair them
+	@$(SISU) ops repair $(ARGS)
+ops\:fork-batch: $(STAMP) ## fork them at a --step
+	@$(SISU) ops fork $(ARGS)
 
 # --- keeping house ------------------------------------------------------------------------------------------------
 .PHONY: docs clean clean-all
