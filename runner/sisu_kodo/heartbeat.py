@@ -13,10 +13,10 @@ import psycopg
 
 from .attempts import Attempts
 from .backoff import Backoff
+from .connections import Connect, Connection
 from .lanes import Desk
 from .logs import Log
 from .models import Directive
-from .pump import Connect, Connection
 from .queries import query
 
 _log = Log(__name__)
