@@ -129,7 +129,7 @@ class Ledger:
         if self._fault is not None:
             return self._fault
         if self._waiting is None:
-            return raised
+            return raised or self._places.missed()
         if isinstance(raised, BaseExceptionGroup):  # a TaskGroup
             raised = raised.split(TurnOver)[1] or self._waiting
         if raised is not None and not _comes_from(raised, self._waiting):
@@ -173,7 +173,7 @@ class OnLoop:
         return self._wait(self._take(kind, name), facts, time.monotonic())
 
     async def _step(self, place: Place, function: partial[Any]) -> JSON:
-        if self._ledger.replays(place):
+        if await self._replays(place):
             return place.recorded()
         with self._at_work():
             with _step_named(place.name):
@@ -186,20 +186,26 @@ class OnLoop:
             return place.read(await self._commit(self._ledger.written(place, value=value)))
 
     async def _emit(self, place: Place, artifact: Artifact) -> int:
-        if self._ledger.replays(place):
+        if await self._replays(place):
             return int(place.recorded())
         with self._at_work():
             entry = self._ledger.written(place, artifact=as_json(artifact))
             return int(place.read(await self._commit(entry)))
 
     async def _wait(self, place: Place, facts: dict[str, JSON], began: float) -> JSON:
-        if self._ledger.replays(place):
+        if await self._replays(place):
             return place.recorded()
         await asyncio.sleep(0)  # what was called beside it begins …
         while self._busy:  # … and is done and kept before the turn ends
             self._quiet.clear()
             await self._quiet.wait()
         raise self._ledger.wait(place, facts, began)
+
+    async def _replays(self, place: Place) -> bool:
+        if not self._ledger.replays(place):
+            return False
+        await asyncio.sleep(0)  # the handler's other tasks have their turns, as when it was new
+        return True
 
     def _take(self, kind: str, name: str) -> Place:
         return self._ledger.take(kind, name, asyncio.current_task())

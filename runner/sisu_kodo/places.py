@@ -1,8 +1,8 @@
 """Places: the order of the checkpoints of a handler, and what is recorded at each.
 
 A checkpoint gets the next place in the order of the calls, and the code has to call the same ones in the same
-order every time. Where tasks of a handler run side by side, the order of their calls is a matter of timing
-from their second call on; there a checkpoint is found again by its name.
+order every time. Where a handler has tasks of its own, that order is a matter of timing; there a checkpoint
+is found again by its name, and one that the code does not reach any more is noticed at the end.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class Place:
 class _Group:
     """Tasks of a handler that were alive at the same time. `later` says who reached a name first."""
 
-    size: int = 0
     later: dict[tuple[str, str], Task] = field(default_factory=dict)
 
 
@@ -70,6 +69,7 @@ class Places:
         self._step_id = step_id
         self._recorded: dict[int, Mapping[str, JSON]] = {entry["seq"]: entry for entry in recorded}
         self._taken: set[int] = set()
+        self._passed: list[tuple[int, str, str]] = []
         self._next = 0
         self._main = main
         self._groups: dict[Task, _Group] = {}
@@ -83,12 +83,19 @@ class Places:
         two tasks side by side use one name.
         """
         with self._lock:
-            seq = self._by_name(kind, name) if self._side_by_side(kind, name, task) else self._in_order()
+            seq = self._by_name(kind, name) if self._has_company(kind, name, task) else self._in_order()
             self._taken.add(seq)
             entry = self._recorded.pop(seq, None)
         if entry is not None and (entry["kind"], entry["name"]) != (kind, name):
             raise self._another(seq, entry, kind, name)
         return Place(seq, kind, name, entry)
+
+    def missed(self) -> StepError | None:
+        """A checkpoint that tasks of the handler passed over, and nobody reached since."""
+        for seq, kind, name in self._passed:
+            if seq in self._recorded:
+                return self._another(seq, self._recorded[seq], kind, name)
+        return None
 
     def _in_order(self) -> int:
         while self._next in self._taken:
@@ -101,23 +108,24 @@ class Places:
                 return seq
         seq = self._in_order()
         while seq in self._taken or seq in self._recorded:
+            if seq in self._recorded:
+                self._passed.append((seq, kind, name))
             seq += 1
         return seq
 
-    def _side_by_side(self, kind: str, name: str, task: Task | None) -> bool:
+    def _has_company(self, kind: str, name: str, task: Task | None) -> bool:
         if task is None or task is self._main:
-            return False
+            return bool(self._alive)
         group = self._groups.get(task)
         if group is None:
             group = next((self._groups[other] for other in self._alive), None) or _Group()
             self._groups[task] = group
-            group.size += 1
             self._alive.add(task)
             task.add_done_callback(self._alive.discard)
         elif group.later.setdefault((kind, name), task) is not task:
             message = f"{self._step_id}: two tasks of the handler reach {kind} {name} side by side"
             raise StepError("ambiguous_checkpoint", f"{message}: give them different names", retryable=False)
-        return group.size > 1
+        return True
 
     def _another(self, seq: int, entry: Mapping[str, JSON], kind: str, name: str) -> StepError:
         was = f"{entry['kind']} {entry['name']}"

@@ -50,7 +50,7 @@ class Rehearsal:
         task: JSON = None,
         settings: Mapping[str, JSON] | None = None,
     ) -> Any:
-        """What the handler returns in the end. Raises what it raises, StepError as in a runner, Unanswered."""
+        """What the handler returns in the end. Raises what it raises, or Unanswered."""
         body = {"goal": "test", "inputs": dict(inputs or {}), "constraints": {}, **(intent or {})}
         facts = {
             "intent": body,
