@@ -112,13 +112,24 @@ class Ledger:
         self._waiting = Waiting(wait)
         return self._waiting
 
+    @contextmanager
+    def keeping(self, place: Place) -> Iterator[None]:
+        """Within the block the place is committed; a refusal is told with its name."""
+        try:
+            yield
+        except StepError as error:
+            if error.code == "determinism_error":
+                self._fault = error
+                raise
+            message = f"{self._step_id}: {place.kind} {place.name}: {error.message}"
+            raise StepError(error.code, message, error.retryable, details=error.details) from error
+
     def written(self, place: Place, **facts: JSON) -> str:
         """The entry as `app.checkpoint` takes it. Raises StepError `result_rejected` for what is not JSON."""
         try:
             return _encode({"seq": place.seq, "kind": place.kind, "name": place.name, **facts})
         except (TypeError, ValueError, RecursionError) as error:
-            message = f"{self._step_id}: what {place.kind} {place.name} leaves is not JSON: {error}"
-            raise StepError("result_rejected", message, retryable=False) from error
+            raise StepError("result_rejected", f"its result is not JSON: {error}", retryable=False) from error
 
     def ended(self, raised: BaseException | None) -> BaseException | None:
         """What the handler's end comes to: None, or the exception that counts.
@@ -183,12 +194,13 @@ class OnLoop:
                     value = await self._in_thread(partial(copy_context().run, function))
                 if inspect.isawaitable(value):
                     value = await value
-            return place.read(await self._commit(self._ledger.written(place, value=value)))
+            with self._ledger.keeping(place):
+                return place.read(await self._commit(self._ledger.written(place, value=value)))
 
     async def _emit(self, place: Place, artifact: Artifact) -> int:
         if await self._replays(place):
             return int(place.recorded())
-        with self._at_work():
+        with self._at_work(), self._ledger.keeping(place):
             entry = self._ledger.written(place, artifact=as_json(artifact))
             return int(place.read(await self._commit(entry)))
 
@@ -239,14 +251,16 @@ class InThread:
                 value.close()
             message = f"step {name} is async, its handler is not: declare the handler with async def"
             raise StepError("handler_error", message, retryable=False)
-        return place.read(self._commit(self._ledger.written(place, value=value)))
+        with self._ledger.keeping(place):
+            return place.read(self._commit(self._ledger.written(place, value=value)))
 
     def emit(self, artifact: Artifact) -> int:
         place = self._ledger.take("emit", artifact.name)
         if self._ledger.replays(place):
             return int(place.recorded())
-        entry = self._ledger.written(place, artifact=as_json(artifact))
-        return int(place.read(self._commit(entry)))
+        with self._ledger.keeping(place):
+            entry = self._ledger.written(place, artifact=as_json(artifact))
+            return int(place.read(self._commit(entry)))
 
     def wait(self, kind: str, name: str, facts: dict[str, JSON]) -> JSON:
         place = self._ledger.take(kind, name)
