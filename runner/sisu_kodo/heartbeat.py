@@ -92,10 +92,12 @@ class Heartbeat:
             at = lane.attempt
             if (at.queue_name, at.msg_id, at.run_id) != (order.queue_name, order.msg_id, order.run_id):
                 continue
+            if (at.idx, at.task_key) != (order.idx, order.task_key):
+                continue  # the lane has moved on while the order was on its way
             if order.directive == "cancel":
                 if not lane.cancelled.is_set():
                     _log.info("lane.cancelled", run=at.run_id, step=at.step_id, task=at.task_key)
                     lane.cancelled.set()
-            elif lane.running and (at.idx, at.task_key) == (order.idx, order.task_key):
+            elif lane.running:
                 _log.warning("lane.lost", run=at.run_id, step=at.step_id, task=at.task_key)
                 self._attempts.stop(lane)

@@ -79,3 +79,33 @@ async def patient(ctx: StepContext) -> str:
         await asyncio.sleep(0.01)
     _mark(ctx, "cancelled")
     return str(await ctx.step("too late", _mark, ctx, "stepped"))
+
+
+@handler("test/stepping")
+def stepping(ctx: StepContext) -> int:
+    """Holds its lane like test/hold, then takes a step that returns the number of the attempt."""
+    _mark(ctx, "begun")
+    while not _released(ctx):
+        time.sleep(0.01)
+    try:
+        return int(ctx.step("after", lambda: ctx.attempt))
+    except BaseException:
+        _mark(ctx, "refused")
+        raise
+
+
+@handler("test/errands")
+async def errands(ctx: StepContext) -> None:
+    """Four steps that each write a line; before the third it waits for the file `go`."""
+    path = Path(ctx.intent["inputs"]["marks"]) / "errands"
+
+    def run_errand(word: str) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{word}\n")
+
+    await ctx.step("one", run_errand, "one")
+    await ctx.step("two", run_errand, "two")
+    while not _released(ctx):
+        await asyncio.sleep(0.01)
+    await ctx.step("three", run_errand, "three")
+    await ctx.step("four", run_errand, "four")

@@ -1,81 +1,44 @@
-"""Which lanes a beat asks for."""
+"""What a runner does with the orders that its heartbeat brings."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import time
 from typing import Any, cast
 
 import pytest
 
-from sisu_kodo import heartbeat
 from sisu_kodo.attempts import Attempts
 from sisu_kodo.heartbeat import Heartbeat
 from sisu_kodo.lanes import Desk, Lane
-from sisu_kodo.models import Assignment
+from sisu_kodo.models import Assignment, Directive
 
 
-class Connection:
-    """Answers every beat with nothing, and notes what it asked for."""
+class Stopped:
+    """Stands in for Attempts: remembers which lanes it was told to stop."""
 
     def __init__(self) -> None:
-        self.beats: list[list[str]] = []
+        self.lanes: list[Lane] = []
 
-    async def execute(self, statement: str, arguments: dict[str, str]) -> Connection:
-        self.beats.append([lease["runId"] for lease in json.loads(arguments["leases"])])
-        return self
-
-    async def fetchall(self) -> list[Any]:
-        return []
-
-    async def close(self) -> None:
-        pass
+    def stop(self, lane: Lane) -> None:
+        self.lanes.append(lane)
 
 
-def lane(desk: Desk, number: int, run_id: str, began: float, running: bool = True) -> None:
-    one = Lane(Assignment("assigned", run_id, "S", 0, "", 1, "intentQ", number, 0, "h", None, {}, None))
-    one.began, one.running = began, running
-    desk.lanes[one.key] = one
+@pytest.fixture
+def lane() -> Lane:
+    """A lane at its second step."""
+    held = Lane(Assignment("assigned", "run", "S1", 1, "", 1, "intentQ", 7, 0, "h", None, {}, None))
+    held.running = True
+    return held
 
 
-def beats(desk: Desk, interval: float, seconds: float) -> list[list[str]]:
-    connection = Connection()
-
-    async def connect(purpose: str) -> Any:
-        return connection
-
-    async def register() -> None:
-        pass
-
-    async def main() -> None:
-        beat = Heartbeat("w", interval, desk, cast(Attempts, None), connect, register)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await beat.run()
-
-    asyncio.run(main())
-    return connection.beats
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "_QUICK_SECONDS", 0.05)
-
-
-def test_only_what_takes_its_time_is_asked_for_in_between() -> None:
-    desk = Desk({"intentQ": 10}, 1)
-    lane(desk, 1, "old", time.monotonic() - 10)
-    lane(desk, 2, "young", time.monotonic() + 10)
-    lane(desk, 3, "over", time.monotonic() - 10, running=False)
-    found = beats(desk, 0.5, 0.8)
-    everything = ["old", "young", "over"]
-    assert found[0] == everything and everything in found[3:]
-    others = [beat for beat in found if beat != everything]
-    assert len(others) >= 5 and all(beat == ["old"] for beat in others)
-
-
-def test_without_any_nothing_is_asked_in_between() -> None:
-    desk = Desk({"intentQ": 10}, 1)
-    lane(desk, 1, "young", time.monotonic() + 10)
-    assert beats(desk, 0.5, 0.4) == [["young"]]
+@pytest.mark.parametrize(
+    ("directive", "idx", "told"),
+    [("cancel", 1, "cancelled"), ("cancel", 0, ""), ("lost", 1, "stopped"), ("lost", 0, "")],
+)
+def test_an_order_is_for_the_step_it_names(lane: Lane, directive: str, idx: int, told: str) -> None:
+    desk, stopped = Desk({"intentQ": 1}, pumps=1), Stopped()
+    desk.lanes[lane.key] = lane
+    unused = cast(Any, None)
+    heartbeat = Heartbeat("w", 1.0, desk, cast(Attempts, stopped), unused, unused)
+    heartbeat._obey(Directive(directive, "run", idx, "", "intentQ", 7))
+    assert lane.cancelled.is_set() is (told == "cancelled")
+    assert (stopped.lanes == [lane]) is (told == "stopped")
