@@ -167,10 +167,8 @@ def test_a_checkpoint_of_a_runner_that_slept_through_its_lease_is_refused(
         with runner_process(dsn, name="runner-b"):
             _begun(marks, 2)
             with pytest.raises(psycopg.Error) as caught:
-                conn.execute(
-                    'select app.checkpoint(\'runner-a\', %s, \'{"seq": 0, "kind": "step", "name": "after"}\')',
-                    (old,),
-                )
+                entry = Jsonb({"seq": 0, "kind": "step", "name": "after"})
+                conn.execute("select app.checkpoint('runner-a', %s, %s)", (old, entry))
             assert from_database(caught.value).code == "stale_lease"
             (marks / "go").touch()
             wait_for_status(client, run_id, "SUCCESS")

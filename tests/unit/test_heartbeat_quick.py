@@ -1,4 +1,4 @@
-"""Which lanes a beat asks for."""
+"""Which lanes a heartbeat asks for, and when."""
 
 from __future__ import annotations
 
