@@ -64,6 +64,7 @@ class Ledger:
         self._lost = lost
         self._fault: StepError | None = None
         self._waiting: Waiting | None = None
+        self._gates: set[str] = set()
         self.is_open = True
 
     def is_wanted(self) -> bool:
@@ -81,6 +82,11 @@ class Ledger:
                     f"{self._step_id}: the name of a {kind} is a text of 1 to {_LONGEST_NAME} characters"
                 )
                 raise StepError("checkpoint_invalid", f"{message}, not {name!r:.200}", retryable=False)
+            if kind == "gate" and name in self._gates:
+                message = f"{self._step_id}: the gate {name} has been asked: another question is another gate"
+                raise StepError("gate_key_taken", message, retryable=False)
+            if kind == "gate":
+                self._gates.add(name)
             return self._places.take(kind, name, task)
         except StepError as error:
             self._fault = error

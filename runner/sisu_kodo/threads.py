@@ -24,9 +24,6 @@ class Threads:
     async def __call__(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *arguments))
 
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
 
 def wait_on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """In a thread: run `call()` on the loop and wait for what it returns. LaneLost when the loop ends."""

@@ -139,7 +139,7 @@ class SyncTransaction:
             with suppress(psycopg.Error):
                 await self._in_thread(self.connection.cancel_safe)
         else:
-            await self._in_thread(self.connection.close)
+            self.connection.close()
 
     def _work(self, arguments: dict[str, str]) -> list[Assignment]:
         with self.connection.cursor(row_factory=tuple_row) as cursor:

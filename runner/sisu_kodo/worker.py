@@ -182,7 +182,6 @@ class Worker:
             self.attempts.stop(lane)
         await self._calls.close()
         await self._transactions.close()
-        self._threads.close()
         code = 128 + self._signal if self._leave.is_set() and self._signal is not None else 0
         _log.info("runner.left", worker=worker, attempts=self.attempts.count, released=len(held), exit=code)
         return code

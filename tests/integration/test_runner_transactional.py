@@ -92,6 +92,8 @@ def test_the_row_and_the_step_commit_together_and_the_lane_goes_on(
     assert execute(dsn, config, registry) == 0
     assert {client.run(run_id)["status"] for run_id in ids} == {"SUCCESS"}
     assert paid(conn) == [1] * 60
+    seen = scalar(conn, "select output from app.run_steps where step_id = 'S2' limit 1")
+    assert seen == {"S0": {"n": 1}, "S1": {"n": 1}}
     assert scalar(conn, "select count(distinct (run_id, msg_id)) from app.run_steps") == 20, "one lane each"
     assert scalar(conn, "select max(attempt) from app.run_steps") == 1
     same = "select count(*) from paid as p join app.run_steps as s using (run_id) where p.xmin = s.xmin"
@@ -282,6 +284,36 @@ def test_a_connection_lost_after_the_commit_does_nothing_twice(
     execute_until(dsn, config, registry, over, poll_interval=0.1, heartbeat_interval=0.2)
     assert lost and statuses(client, run_id) == [("S0", "SUCCESS", 1), ("S1", "SUCCESS", 2)]
     assert paid(conn) == [1, 2]
+
+
+def test_connections_that_are_cut_all_the_time_lose_and_repeat_nothing(
+    dsn: str, config: Config, client: Client, conn: Database, registry: Registry, kind: str
+) -> None:
+    short_leases(dsn)
+    conn.execute("update app.queues set max_recoveries = 100")
+    nap = "select pg_sleep(0.02)"
+
+    async def naps(ctx: StepContext, own: Any) -> None:
+        await own.execute(nap)
+
+    pays(registry, kind, naps if kind == "async" else lambda ctx, own: own.execute(nap) and None)
+    put(client, {"handler": "pay"}, {"handler": "pay"})
+    ids = start_many(client, 25)
+    cut = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name like '%% transaction' and datname = current_database() limit 2"
+    )
+    fire = iter(range(40))
+
+    def over() -> bool:
+        if next(fire, None) is not None:
+            conn.execute(cut)
+        return bool(scalar(conn, "select count(*) = %s from app.runs where status = 'SUCCESS'", len(ids)))
+
+    execute_until(dsn, config, registry, over, poll_interval=0.1, heartbeat_interval=0.2)
+    assert scalar(conn, "select count(*) from paid") == 50
+    assert scalar(conn, "select count(*) from app.run_steps where lost") > 0, "no fire hit anything"
+    assert scalar(conn, "select count(*) from app.run_steps where status = 'SUCCESS'") == 50
 
 
 def test_what_a_commit_refuses_is_an_error(

@@ -535,6 +535,15 @@ def test_a_gate_that_is_still_unanswered_is_waited_for_again() -> None:
     assert record.turn(body) == {"n": 1}
 
 
+def test_a_gate_is_asked_once() -> None:
+    def handler(ctx: StepContext) -> Any:
+        return [ctx.wait_for("one"), ctx.wait_for("two"), ctx.wait_for("one")]
+
+    with pytest.raises(StepError, match="the gate one has been asked") as caught:
+        Rehearsal(answers={"one": {}, "two": {}}).run(handler)
+    assert caught.value.code == "gate_key_taken"
+
+
 def test_nothing_new_begins_when_the_handler_was_told_to_stop() -> None:
     record = Record()
     record.keep(0, "step", "before", 1)
