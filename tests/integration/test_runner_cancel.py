@@ -60,7 +60,7 @@ def test_a_sandbox_is_killed(
     else:
         put(client, {"handler": "test/sandbox"})
     run_id = start(client, marks=str(tmp_path), mark=mark)
-    with runner_process(dsn, "--heartbeat", "5"):
+    with runner_process(dsn, "--heartbeat", "12"):
         wait_until(lambda: len(processes(mark)) >= 2, "the command and its child")
         time.sleep(age)
         cancelled(client, run_id, lambda: not processes(mark), "no process of the sandbox")
@@ -80,7 +80,7 @@ def test_a_handler_that_looks_is_told(
 ) -> None:
     put(client, {"handler": handler}, {"handler": "test/noop"})
     run_id = start(client, marks=str(tmp_path))
-    with runner_process(dsn, "--heartbeat", "5"):
+    with runner_process(dsn, "--heartbeat", "12"):
         wait_until(lambda: list(tmp_path.glob("begun-*")), "the handler")
         cancelled(client, run_id, lambda: bool(list(tmp_path.glob("cancelled-*"))), f"{handler} is told")
         wait_until(lambda: ended(client, run_id), "the end of the attempt")
