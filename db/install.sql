@@ -19,6 +19,7 @@ begin;
 \ir 14_timers.sql
 \ir 16_artifacts.sql
 \ir 18_workers.sql
+\ir 19_run_ends.sql
 
 -- foundations
 \ir 20_errors.sql
@@ -45,6 +46,7 @@ begin;
 \ir 52_artifacts.sql
 \ir 54_workers.sql
 \ir 55_checkpoints.sql
+\ir 59_traces.sql
 
 -- what a person may do
 \ir 60_control.sql
