@@ -80,7 +80,7 @@ as $$
   )
   select jsonb_agg(jsonb_build_object('idx', s.idx, 'stepId', s.step_id, 'taskKey', s.task_key, 'attempt', s.attempt, 'status', s.status,
       'error', case when s.error is not null then jsonb_build_object('code', s.error -> 'code', 'message', left(s.error ->> 'message', 1000)) end,
-      'queue', s.queue_name, 'partition', nullif(s.partition_key, ''), 'worker', s.worker, 'spanId', s.span_id, 'skipped', s.skipped,
+      'queue', s.queue_name, 'partition', nullif(s.partition_key, ''), 'worker', s.worker, 'msgId', s.msg_id, 'spanId', s.span_id, 'skipped', s.skipped,
       'isOlder', s.enqueued_at < untold_attempts.since, 'startedAt', app.epoch_us(s.started_at), 'endedAt', app.epoch_us(s.ended_at),
       'parent', case when s.task_key <> '' then (
         select jsonb_build_object('attempt', p.attempt, 'spanId', p.span_id) from app.run_steps as p

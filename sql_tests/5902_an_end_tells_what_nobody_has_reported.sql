@@ -38,7 +38,7 @@ select is(:'trace'::jsonb #>> '{attempts,3,spanId}', '00000000000000cc', 'with t
 select is(:'trace'::jsonb #>> '{gates,0,gateKey}' || ' ' || (:'trace'::jsonb #>> '{gates,0,status}'), 'approve-plan ANSWERED', 'and where it waited');
 select app_test.a_run_at('ExecuteST', 'many') as many \gset
 select app_test.finish_step('{"tasks": [1, 2, 3, 4, 5], "spanId": "00000000000000cc"}') \g /dev/null
-select is((pg_temp.trace_of(:'many') #> '{attempts,3}') - array['startedAt', 'endedAt', 'worker', 'parent', 'partition'],
+select is((pg_temp.trace_of(:'many') #> '{attempts,3}') - array['startedAt', 'endedAt', 'worker', 'msgId', 'parent', 'partition'],
   '{"idx": 3, "stepId": "ExecuteST", "taskKey": "", "attempt": 1, "status": "ERROR", "queue": "intentQ", "spanId": "00000000000000cc", "skipped": false, "isOlder": null,
     "error": {"code": "too_many_tasks", "message": "the handler returned 5 tasks, the recipe allows 4"}}', 'tasks that were refused');
 
