@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
 
-_KINDS = {Wire.SPAN_KIND_INTERNAL: "internal", Wire.SPAN_KIND_SERVER: "server", Wire.SPAN_KIND_CONSUMER: "consumer"}  # fmt: skip
+_KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _received(span: Wire, resource: dict[str, Any]) -> Received:
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex(),
-        kind=_KINDS.get(span.kind, str(span.kind)),
+        kind=_KINDS[span.kind],
         start=span.start_time_unix_nano,
         end=span.end_time_unix_nano,
         attributes=_plain(span.attributes),

@@ -15,6 +15,8 @@ from tests.integration.runner_support import ROOT, wait_until
 from tests.telemetry.receiver import Received, Receiver
 
 HANDLERS = "tests.telemetry.telemetry_handlers"
+FIRST, SECOND = f"traced-{os.getpid()}-a", f"traced-{os.getpid()}-b"
+"""Names of runners: unique on this machine."""
 
 
 @contextmanager
@@ -22,13 +24,15 @@ def tracing_runner(
     dsn: str,
     endpoint: str | None,
     *arguments: str,
-    name: str = "runner-a",
+    name: str = FIRST,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`sisu runner` with DBOS_ENABLE_OTLP and this endpoint (None: without telemetry); killed at the end."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    telemetry = {} if endpoint is None else {"DBOS_ENABLE_OTLP": "true", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}  # fmt: skip
+    telemetry: dict[str, str] = {}
+    if endpoint is not None:
+        telemetry = {"DBOS_ENABLE_OTLP": "true", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}
     words = ["--import", HANDLERS, "--name", name, "--heartbeat", "0.3", "--log-json", *arguments]
     with (log or Path(os.devnull)).open("w", encoding="utf-8") as file:
         process = start_runner(
@@ -60,11 +64,12 @@ def root_of(receiver: Receiver, run_id: str, count: int = 1) -> Received:
 
 def steps_of(receiver: Receiver, run_id: str) -> dict[tuple[str, int, str], Received]:
     """The attempts of a run by (step id, attempt, task key)."""
-    return {
-        (span.attributes["step.functionID"], span.attributes["attempt"], span.attributes.get("taskKey", "")): span
-        for span in receiver.of(run_id)
-        if "step.functionID" in span.attributes
-    }  # fmt: skip
+    found: dict[tuple[str, int, str], Received] = {}
+    for span in receiver.of(run_id):
+        told = span.attributes
+        if "step.functionID" in told:
+            found[told["step.functionID"], told["attempt"], told.get("taskKey", "")] = span
+    return found
 
 
 def assert_connected(spans: list[Received], trace_id: str) -> None:

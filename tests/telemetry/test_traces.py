@@ -24,6 +24,8 @@ from tests.integration.runner_support import (
 )
 from tests.telemetry.receiver import Receiver, receiving
 from tests.telemetry.telemetry_support import (
+    FIRST,
+    SECOND,
     assert_connected,
     events_in,
     root_of,
@@ -68,7 +70,7 @@ def test_a_run_its_steps_and_their_attributes(dsn: str, client: Client, receiver
     }
     assert root.resource["service.name"] == "sisu-kodo"
     assert root.resource["service.version"] == header["appVersion"]
-    assert root.resource["service.instance.id"] == "runner-a"
+    assert root.resource["service.instance.id"] == FIRST
     assert list(steps) == [("S0", 1, ""), ("S1", 1, ""), ("S2", 1, "")]
     first = steps["S0", 1, ""]
     assert first.attributes.pop("messaging.message.id").isdigit()
@@ -82,7 +84,7 @@ def test_a_run_its_steps_and_their_attributes(dsn: str, client: Client, receiver
         "messaging.destination.name": "intentQ",
         "messaging.operation.type": "process",
         "messaging.operation.name": "process",
-        "messaging.client.id": "runner-a",
+        "messaging.client.id": FIRST,
     }
     assert (first.kind, root.kind, first.is_error, root.is_error) == ("consumer", "internal", False, False)
     assert all(span.parent_id == root.span_id for span in steps.values())
@@ -131,7 +133,7 @@ def test_tasks_are_children_of_their_step(dsn: str, client: Client, receiver: Re
     assert len(receiver.of(run_id)) == 6
 
 
-@pytest.mark.parametrize("second", ["runner-a", "runner-b"])
+@pytest.mark.parametrize("second", [FIRST, SECOND], ids=["itself", "another"])
 def test_a_kill_in_a_step_leaves_one_connected_trace(
     dsn: str, client: Client, receiver: Receiver, tmp_path: Path, second: str
 ) -> None:
@@ -148,11 +150,12 @@ def test_a_kill_in_a_step_leaves_one_connected_trace(
         (tmp_path / "go").touch()
         root = root_of(receiver, run_id)
     spans, steps = receiver.of(run_id), steps_of(receiver, run_id)
-    assert list(sorted(steps)) == [("S0", 1, ""), ("S1", 1, ""), ("S1", 2, ""), ("S2", 1, "")]
+    assert sorted(steps) == [("S0", 1, ""), ("S1", 1, ""), ("S1", 2, ""), ("S2", 1, "")]
     lost, again = steps["S1", 1, ""], steps["S1", 2, ""]
     assert lost.is_error and lost.attributes["error.type"] == "lease_expired"
     assert lost.parent_id == again.parent_id == root.span_id == run_span_id(run_id)
-    assert (lost.attributes["messaging.client.id"], again.attributes["messaging.client.id"]) == ("runner-a", second)  # fmt: skip
+    workers = [span.attributes["messaging.client.id"] for span in (lost, again)]
+    assert workers == [FIRST, second]
     assert lost.span_id == attempt_span_id(run_id, 1, "", 1) != again.span_id
     assert again.span_id == client.steps(run_id)[1]["spanId"]
     assert_connected(spans, client.run(run_id)["traceId"])
@@ -165,7 +168,7 @@ def test_a_step_that_waits_is_one_span(dsn: str, client: Client, receiver: Recei
     run_until_idle(dsn, receiver.url)
     assert client.run(run_id)["status"] == "WAITING_INPUT" and receiver.of(run_id) == []
     client.reply_gate(run_id, "ok?", {}, "once", "ann")
-    run_until_idle(dsn, receiver.url, name="runner-b")
+    run_until_idle(dsn, receiver.url, name=SECOND)
     (span,) = steps_of(receiver, run_id).values()
     began = client.steps(run_id)[0]["startedAt"]
     assert span.start // 1_000_000 == began and span.span_id == client.steps(run_id)[0]["spanId"]
@@ -222,7 +225,7 @@ def test_runs_that_end_without_a_worker(dsn: str, client: Client, receiver: Rece
     client.control("cancel", runs["cancelled"], "ann", "stop")
     client.reply_gate(runs["rejected"], "ok", {"decision": "no"}, "once", "ann")
     conn.execute("select app.advance('61 seconds'), app.recover()")
-    run_until_idle(dsn, receiver.url, name="runner-b")
+    run_until_idle(dsn, receiver.url, name=SECOND)
     ended = {runs["cancelled"]: "CANCELLED", runs["rejected"]: "ERROR", late: "ERROR", nap: "SUCCESS"}
     for run_id, status in ended.items():
         root = root_of(receiver, run_id)
@@ -246,7 +249,7 @@ def test_a_cancelled_run_whose_worker_was_lost(
         process.kill()
         process.wait()
     client.control("cancel", run_id, "ann", "stop")
-    with tracing_runner(dsn, receiver.url, name="runner-b"):
+    with tracing_runner(dsn, receiver.url, name=SECOND):
         wait_until(lambda: ("S0", 1, "") in steps_of(receiver, run_id), "the attempt that was lost")
     assert steps_of(receiver, run_id)["S0", 1, ""].attributes["step.status"] == "CANCELLED"
     assert_connected(receiver.of(run_id), client.run(run_id)["traceId"])
@@ -262,7 +265,7 @@ def test_a_fenced_attempt_is_not_told_as_done(
     with tracing_runner(dsn, receiver.url) as process:
         _begun(tmp_path)
         process.send_signal(signal.SIGSTOP)
-        with tracing_runner(dsn, receiver.url, name="runner-b"):
+        with tracing_runner(dsn, receiver.url, name=SECOND):
             _begun(tmp_path, 2)
             (tmp_path / "go").touch()
             root_of(receiver, run_id)
@@ -277,13 +280,13 @@ def test_who_does_not_trace_is_told_by_who_does(dsn: str, client: Client, receiv
     put(client, {"handler": "test/noop"}, {"handler": "test/noop", "gate": {"key": "ok", "kind": "input"}})
     run_until_idle(dsn, receiver.url)
     run_id = start(client)
-    run_until_idle(dsn, None, name="runner-b")
+    run_until_idle(dsn, None, name=SECOND)
     assert client.steps(run_id)[0]["spanId"] is None
     client.reply_gate(run_id, "ok", {}, "once", "ann")
     run_until_idle(dsn, receiver.url)
     spans = steps_of(receiver, run_id)
     clients = [spans[name, 1, ""].attributes["messaging.client.id"] for name in ("S0", "S1")]
-    assert clients == ["runner-b", "runner-a"]
+    assert clients == [SECOND, FIRST]
     assert_connected(receiver.of(run_id), client.run(run_id)["traceId"])
 
 
@@ -312,7 +315,9 @@ def test_logs_within_a_step_name_its_span(
     assert "span_id" not in events_in(log, "runner.left")[0]
 
 
-def test_it_is_off_by_default(dsn: str, client: Client, receiver: Receiver, conn: Database, tmp_path: Path) -> None:  # fmt: skip
+def test_it_is_off_by_default(
+    dsn: str, client: Client, receiver: Receiver, conn: Database, tmp_path: Path
+) -> None:
     put(client, {"handler": "test/noop"})
     run_id, log = start(client), tmp_path / "log"
     environment = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.url}

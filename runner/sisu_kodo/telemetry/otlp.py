@@ -49,8 +49,10 @@ class Collector:
                 [span if isinstance(span, ReadableSpan) else readable(span, self.resource) for span in spans]
             )
         except Exception as error:
-            return _plain(f"{type(error).__name__}: {error}")
-        return None if result is SpanExportResult.SUCCESS else _plain(self._said.last or "refused")
+            return _plain(f"{type(error).__name__}: {error}", self._endpoint)
+        if result is SpanExportResult.SUCCESS:
+            return None
+        return _plain(self._said.last or "refused", self._endpoint)
 
     def stop(self) -> None:
         """A `send` under way gives up where it can."""
@@ -88,9 +90,11 @@ class _Said(logging.Handler):
         self.last = record.getMessage()
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, endpoint: str | None) -> str:
     """Without credentials, and without what a URL carries after its path."""
-    return str(masked("", re.sub(r"\?\S+", "?…", text)))[:500]
+    for pattern, mask in ((r"\?[^\s'\"]+", "?…"), (r"[^\s/'\"@]*:[^\s/@]*@", "***@")):
+        text = re.sub(pattern, mask, text.replace(endpoint, "the endpoint") if endpoint else text)
+    return str(masked("", text))[:500]
 
 
 def readable(span: Span, resource: Resource) -> ReadableSpan:
