@@ -64,8 +64,8 @@ end
 $$;
 comment on function app.collect_traces(integer) is 'Says that somebody collects, for an hour from now; drops up to n ends that nobody could send for so long.';
 
-create or replace function app.untold_attempts(run_id text, since timestamptz, until timestamptz)
-returns jsonb
+create or replace function app.untold_attempts(ends app.run_ends[])
+returns table (end_id bigint, attempts jsonb)
 language sql
 stable
 parallel safe
@@ -73,27 +73,29 @@ security invoker
 set search_path = ''
 set enable_seqscan = off
 as $$
-  with lost as materialized (
-    -- what a worker had reported in the second before it was lost it may not have sent
-    select l.worker, min(l.started_at) - interval '1 second' as since from app.run_steps as l
-    where l.run_id = untold_attempts.run_id and l.lost and l.error ->> 'code' <> 'lease_released' group by l.worker
-  )
-  select jsonb_agg(jsonb_build_object('idx', s.idx, 'stepId', s.step_id, 'taskKey', s.task_key, 'attempt', s.attempt, 'status', s.status,
-      'error', case when s.error is not null then jsonb_build_object('code', s.error -> 'code', 'message', left(s.error ->> 'message', 1000)) end,
-      'queue', s.queue_name, 'partition', nullif(s.partition_key, ''), 'worker', s.worker, 'msgId', s.msg_id, 'spanId', s.span_id, 'skipped', s.skipped,
-      'isOlder', s.enqueued_at < untold_attempts.since, 'startedAt', app.epoch_us(s.started_at), 'endedAt', app.epoch_us(s.ended_at),
-      'parent', case when s.task_key <> '' then (
-        select jsonb_build_object('attempt', p.attempt, 'spanId', p.span_id) from app.run_steps as p
-        where p.run_id = s.run_id and p.idx = s.idx and p.task_key = '' and p.enqueued_at <= s.enqueued_at order by p.attempt desc limit 1) end))
-  from (
-    select a.* from app.run_steps as a left join lost as l on l.worker = a.worker
-    where a.run_id = untold_attempts.run_id and a.started_at is not null and a.cached_from is null
-      and a.ended_at >= coalesce(untold_attempts.since, '-infinity') and a.ended_at < untold_attempts.until
-      and (a.span_id is null or a.tasks_open is not null or a.ended_at > l.since)
-    order by a.idx, a.task_idx nulls first, a.attempt limit 1000) as s;
+  select e.end_id, jsonb_agg(jsonb_build_object('idx', s.idx, 'stepId', s.step_id, 'taskKey', s.task_key, 'attempt', s.attempt, 'status', s.status,
+    'error', case when s.error is not null then jsonb_build_object('code', s.error -> 'code', 'message', left(s.error ->> 'message', 1000)) end,
+    'queue', s.queue_name, 'partition', nullif(s.partition_key, ''), 'worker', s.worker, 'msgId', s.msg_id, 'spanId', s.span_id, 'skipped', s.skipped,
+    'isOlder', s.enqueued_at < e.reopened_at, 'startedAt', app.epoch_us(s.started_at), 'endedAt', app.epoch_us(s.ended_at),
+    'parent', case when s.task_key <> '' then (
+      select jsonb_build_object('attempt', p.attempt, 'spanId', p.span_id) from app.run_steps as p
+      where p.run_id = s.run_id and p.idx = s.idx and p.task_key = '' and p.enqueued_at <= s.enqueued_at order by p.attempt desc limit 1) end)
+    order by s.idx, s.task_idx nulls first, s.attempt)
+  from unnest(ends) as e
+    join app.runs as r on r.run_id = e.run_id
+    cross join lateral (
+      select a.* from app.run_steps as a left join (
+        -- what a worker had reported in the second before it was lost it may not have sent
+        select l.worker, min(l.started_at) - interval '1 second' as since from app.run_steps as l
+        where l.run_id = e.run_id and l.lost and l.error ->> 'code' <> 'lease_released' group by l.worker) as lost on lost.worker = a.worker
+      where a.run_id = e.run_id and a.started_at is not null and a.cached_from is null and a.ended_at >= coalesce(e.reopened_at, '-infinity')
+        and a.ended_at < case when r.reopened_at > e.ended_at then r.reopened_at else 'infinity' end
+        and (a.span_id is null or a.tasks_open is not null or a.ended_at > lost.since)
+      order by a.idx, a.task_idx nulls first, a.attempt limit 1000) as s
+  group by e.end_id;
 $$;
-comment on function app.untold_attempts(text, timestamptz, timestamptz) is
-  'Up to 1000 attempts of a run that ended in this time and whose spans no runner has sent: executed by the engine or by a runner that does not trace, fanned out, lost.';
+comment on function app.untold_attempts(app.run_ends[]) is
+  'Up to 1000 attempts of each run that ended whose spans no runner has sent: executed by the engine or by a runner that does not trace, fanned out, lost.';
 
 create or replace function app.take_ends(n integer)
 returns table (end_id bigint, trace jsonb)
@@ -104,16 +106,19 @@ security definer
 set search_path = ''
 set enable_seqscan = off
 as $$
+declare
+  taken app.run_ends[];
 begin
   perform app.check_input('take_ends', jsonb_build_object('n', take_ends.n));
   perform app.collect_traces(take_ends.n);
+  with due as materialized (
+    select e.end_id from app.run_ends as e where e.taken_at is null or e.taken_at < clock_timestamp() - interval '30 seconds'
+    order by e.end_id limit take_ends.n for update skip locked
+  ), held as (
+    update app.run_ends as e set taken_at = clock_timestamp() from due where e.end_id = due.end_id returning e
+  )
+  select array_agg(held.e) into taken from held;
   return query
-    with due as materialized (
-      select e.end_id from app.run_ends as e where e.taken_at is null or e.taken_at < clock_timestamp() - interval '30 seconds'
-      order by e.end_id limit take_ends.n for update skip locked
-    ), taken as (
-      update app.run_ends as e set taken_at = clock_timestamp() from due where e.end_id = due.end_id returning e.*
-    )
     select e.end_id, jsonb_build_object('runId', e.run_id, 'traceId', r.trace_id, 'status', e.status, 'error', e.error, 'recipe', c.name, 'version', c.version,
       'reopenedAt', app.epoch_us(e.reopened_at), 'startedAt', app.epoch_us(coalesce(e.reopened_at, r.created_at)), 'endedAt', app.epoch_us(e.ended_at),
       'source', case when r.forked_from is not null then (
@@ -122,8 +127,11 @@ begin
         select jsonb_agg(jsonb_build_object('gateKey', g.gate_key, 'status', g.status, 'openedAt', app.epoch_us(g.opened_at),
           'settledAt', app.epoch_us(coalesce(g.answered_at, g.closed_at))) order by g.opened_at, g.gate_key)
         from app.gates as g where g.run_id = e.run_id and g.opened_at between coalesce(e.reopened_at, r.created_at) and e.ended_at),
-      'attempts', app.untold_attempts(e.run_id, e.reopened_at, case when r.reopened_at > e.ended_at then r.reopened_at else 'infinity' end))
-    from taken as e join app.runs as r on r.run_id = e.run_id join app.recipes as c on c.recipe_id = r.recipe_id
+      'attempts', a.attempts)
+    from unnest(taken) as e
+      join app.runs as r on r.run_id = e.run_id
+      join app.recipes as c on c.recipe_id = r.recipe_id
+      left join app.untold_attempts(taken) as a on a.end_id = e.end_id
     order by e.end_id;
 end
 $$;
