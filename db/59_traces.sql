@@ -86,11 +86,11 @@ as $$
     cross join lateral (
       select a.* from app.run_steps as a left join (
         -- what a worker had reported in the second before it was lost it may not have sent
-        select l.worker, min(l.started_at) - interval '1 second' as since from app.run_steps as l
+        select l.worker, min(l.started_at) - interval '1 second' as since, max(l.ended_at) as until from app.run_steps as l
         where l.run_id = e.run_id and l.lost and l.error ->> 'code' <> 'lease_released' group by l.worker) as lost on lost.worker = a.worker
       where a.run_id = e.run_id and a.started_at is not null and a.cached_from is null and a.ended_at >= coalesce(e.reopened_at, '-infinity')
         and a.ended_at < case when r.reopened_at > e.ended_at then r.reopened_at else 'infinity' end
-        and (a.span_id is null or a.tasks_open is not null or a.ended_at > lost.since)
+        and (a.span_id is null or a.tasks_open is not null or a.ended_at between lost.since and lost.until)
       order by a.idx, a.task_idx nulls first, a.attempt limit 1000) as s
   group by e.end_id;
 $$;

@@ -1,6 +1,6 @@
 -- take_ends: the trace of a run, and the attempts whose spans no runner has sent.
 begin;
-select plan(19);
+select plan(20);
 select app.take_ends(1) \g /dev/null
 create function pg_temp.trace_of(run_id text) returns jsonb language sql as $$ select t.trace from app.take_ends(1000) as t where t.trace ->> 'runId' = $1 order by t.end_id desc limit 1 $$;
 create function pg_temp.told(trace jsonb) returns text language sql as $$
@@ -23,8 +23,14 @@ select app_test.a_run('lost') as lost \gset
 select app_test.finish_step('{"spanId": "00000000000000aa"}', worker => 'w2') \g /dev/null
 select app_test.work_once('w2') \g /dev/null
 select app_test.age_leases('1 minute'), app_test.recover() \g /dev/null
+select app_test.finish_step('{"spanId": "00000000000000bb"}', worker => 'w2') \g /dev/null
+select is(pg_temp.told(pg_temp.trace_of(:'lost')), 'S0/1 SUCCESS, S1/1 ERROR', 'what a lost worker had, and what it had just reported; not what it did when it was back');
+select app_test.a_run('long') as long \gset
+select app_test.finish_step('{"spanId": "00000000000000aa"}', worker => 'w2'), app.advance('5 seconds') \g /dev/null
+select app_test.work_once('w2') \g /dev/null
+select app_test.age_leases('1 minute'), app_test.recover() \g /dev/null
 select app_test.finish_step('{"spanId": "00000000000000bb"}') \g /dev/null
-select is(pg_temp.told(pg_temp.trace_of(:'lost')), 'S0/1 SUCCESS, S1/1 ERROR', 'what a lost worker had, and what it had just reported');
+select is(pg_temp.told(pg_temp.trace_of(:'long')), 'S1/1 ERROR', 'what it had reported before that, it had sent');
 
 -- tasks: the parent ends with the last of them
 select app_test.a_run_at('ExecuteST', 'fan') as fan \gset

@@ -116,8 +116,12 @@ class Exporter:
         return 0.0 if len(self._queue) >= self._batch else self._sent_at + self._pace - now
 
     def _flush(self) -> None:
-        while self._queue and time.monotonic() >= self._away_until:
-            self._deliver([self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))])
+        """Send what is there by now; what comes meanwhile gathers."""
+        left = len(self._queue)
+        while left > 0 and time.monotonic() >= self._away_until:
+            batch = [self._queue.popleft() for _ in range(min(self._batch, left))]
+            left -= len(batch)
+            self._deliver(batch)
 
     def _ask(self) -> None:
         """Fetch from the source, and have it forget what was sent."""
