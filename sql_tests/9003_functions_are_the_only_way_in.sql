@@ -17,7 +17,7 @@ select bag_eq($$select name || ' ' || split_part(function, '(', 1) from granted$
   $$select r.r || ' app.' || f from (values ('app_api', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run']),
       ('app_ops', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run', 'put_recipe', 'activate_recipe', 'set_queue_partitioning', 'put_setting', 'leases', 'is_alive', 'counted']),
       ('app_worker', array['work', 'heartbeat', 'release', 'checkpoint', 'register_worker', 'retire_worker']), ('app_read', array['leases', 'is_alive', 'counted'])) as r (r, fs),
-    unnest(r.fs || array['get_run', 'get_steps', 'get_artifact', 'list_artifacts', 'list_gates', 'list_runs', 'explain_run', 'now']) as f$$, 'who may call what');
+    unnest(r.fs || array['get_run', 'get_steps', 'get_artifact', 'list_artifacts', 'list_gates', 'list_runs', 'explain_run', 'now', 'queue_depth', 'health', 'gauges'] || case when r.r in ('app_api', 'app_ops') then array['arguments'] else '{}' end) as f$$, 'who may call what');
 select is_empty($$select distinct function from granted where not prosecdef and function <> 'app.is_alive(app.workers)'$$, 'what is granted is security definer, but for the helper of a view');
 select set_eq($$select p.oid::regprocedure::text from pg_proc as p where p.pronamespace = 'app'::regnamespace and p.prosecdef and not exists (select from granted where function = p.oid::regprocedure::text)$$,
   array['app.advance(interval)', 'app.ensure_queues()', 'app.lease_ends(text,bigint)', 'app.rebuild_dispatch()'], 'what else is security definer');
