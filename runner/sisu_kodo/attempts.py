@@ -41,6 +41,7 @@ class Attempts:
     def start(self, lane: Lane) -> None:
         """Begin the lane's current attempt; an async handler without an await also ends here."""
         lane.running = True
+        lane.began = time.monotonic()
         handler = self._registry.get(lane.attempt.handler)
         if handler is not None and handler.awaits:
             lane.task = asyncio.get_running_loop().create_task(self._run(lane, handler))
@@ -70,6 +71,9 @@ class Attempts:
             report = {}
         lane.running = False
         self.count += 1
+        self._desk.counters.step_ended(
+            attempt.handler, str(report.get("status", "DROPPED")), time.monotonic() - lane.began
+        )
         if lane.doomed:
             self._desk.drop(lane)
         else:
