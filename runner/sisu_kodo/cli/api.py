@@ -21,8 +21,8 @@ from ..http.health import Readiness, check_parity, shipped_code
 from ..http.server import Server, server
 from ..http.settings import HttpSettings, http_settings, is_loopback
 from ..http.tokens import ROLES, new_token
-from ..listening import listen
 from ..queries import query
+from ..sockets import listening
 
 _EPILOG = """
 \b
@@ -47,7 +47,7 @@ _log = logs.Log("sisu_kodo.cli.api")
     "--admin-host",
     default="127.0.0.1",
     show_default=True,
-    help="Address of the admin port; it shows no data.",
+    help="Address of the admin port.",
 )
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -69,9 +69,9 @@ def api(
     config = load_config(host=host, port=port)
     settings = http_settings(config, config.database_url or database.ensure_up(config))
     application = prepare(config, settings)
-    sockets = [listen(settings.host, settings.port, "PORT")]
+    sockets = [listening(settings.host, settings.port, "PORT")]
     if admin_port is not None:
-        sockets.append(listen(admin_host, admin_port, "--admin-port"))
+        sockets.append(listening(admin_host, admin_port, "--admin-port"))
     serve(application, sockets)
 
 

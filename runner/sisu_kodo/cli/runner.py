@@ -11,9 +11,9 @@ import click
 
 from .. import database, logs
 from ..config import Config, load_config
-from ..listening import listen
 from ..names import worker_name
 from ..registry import load_all
+from ..sockets import listening
 from ..worker import DEFAULT_QUEUES, RunnerOptions, Worker
 
 _EPILOG = """
@@ -79,7 +79,7 @@ again and gets its old leases back at once. Containers that share a host name ne
     "--admin-port", type=click.IntRange(0, 65535), help="Serve /healthz, /readyz and /metrics there."
 )
 @click.option(
-    "--admin-host", default="127.0.0.1", show_default=True, help="Address of the admin port; it shows no data."
+    "--admin-host", default="127.0.0.1", show_default=True, help="Address of the admin port."
 )
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -116,7 +116,7 @@ def runner(
             heartbeat_interval=heartbeat,
             once=once,
             until_idle=until_idle,
-            admin=None if admin_port is None else listen(admin_host, admin_port, "--admin-port"),
+            admin=None if admin_port is None else listening(admin_host, admin_port, "--admin-port"),
         )
         code = run(config, options, wanted)
     leave(code)

@@ -18,7 +18,6 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-
 _GRACE_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 15
 

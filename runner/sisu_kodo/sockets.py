@@ -7,7 +7,7 @@ import socket
 from .config import ConfigError
 
 
-def listen(host: str, port: int, variable: str) -> socket.socket:
+def listening(host: str, port: int, variable: str) -> socket.socket:
     """A listening socket. Raises ConfigError naming `variable` when the address cannot be had."""
     address = host.strip("[]")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
