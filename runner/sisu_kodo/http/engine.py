@@ -122,4 +122,5 @@ async def _still_open(connection: Connection) -> None:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
+        await connection.close()
         raise psycopg.OperationalError("the server closed the connection")

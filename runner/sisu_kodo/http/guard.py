@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import Forbidden, SisuError
+from ..errors import Forbidden
 from ..logs import Log
 from .answers import internal, refusal
 from .metrics import HttpMetrics
@@ -60,12 +60,12 @@ class Guard:
             await send(message)
 
         try:
-            self._check(scope["method"], headers)
-            await self._app(scope, receive, answered)
+            if refused := self._refused(scope["method"], headers):
+                await refusal(refused, trace_id)(scope, receive, answered)
+            else:
+                await self._app(scope, receive, answered)
         except ClientDisconnect:
             pass
-        except SisuError as error:
-            await refusal(error, trace_id)(scope, receive, answered)
         except Exception as error:
             _log.error("http.failed", error, trace_id=trace_id, method=scope["method"], path=scope["path"])
             if not status:
@@ -73,19 +73,20 @@ class Guard:
         finally:
             self._note(scope, status, time.perf_counter() - began, trace_id)
 
-    def _check(self, method: str, headers: Headers) -> None:
+    def _refused(self, method: str, headers: Headers) -> Forbidden | None:
         host = headers.get("host", "").lower()
         allowed = self._settings.hosts
         if allowed is not None and _PORT.sub("", host) not in allowed:
-            raise Forbidden(
+            return Forbidden(
                 f"this server is not called {host[:200]!r}", code="host_not_allowed", hint="see SISU_HOSTS"
             )
         if method in _SAFE:
-            return
+            return None
         origin = headers.get("origin")
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if foreign or (origin is not None and urlsplit(origin).netloc.lower() != host):
-            raise Forbidden("the request comes from another site", code="cross_origin")
+            return Forbidden("the request comes from another site", code="cross_origin")
+        return None
 
     def _note(self, scope: Scope, status: int, seconds: float, trace_id: str) -> None:
         route = getattr(scope.get("route"), "path", "none")
