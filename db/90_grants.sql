@@ -39,6 +39,10 @@ grant execute on function
 to app_ops;
 grant execute on function app.arguments(text, jsonb, jsonb, jsonb) to app_api, app_ops;
 grant execute on function app.queue_depth(), app.health(), app.gauges() to app_api, app_worker, app_ops, app_read;
+grant execute on function
+  app.page_run(text), app.page_tasks(text, integer, integer), app.page_step(text, integer, text), app.gate_exhibits(text, text),
+  app.search_runs(jsonb), app.page_ops(), app.page_recipes(), app.page_recipe(text, integer), app.page_charts()
+to app_api, app_ops, app_read;
 grant select on app.v_arguments to app_api;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;

@@ -58,6 +58,8 @@ begin;
 \ir 82_explain.sql
 \ir 84_http.sql
 \ir 85_dbos.sql
+\ir 86_pages.sql
+\ir 87_board.sql
 \ir 90_grants.sql
 
 select app.ensure_queues();
