@@ -37,7 +37,11 @@ async def static(request: Request, name: str) -> Response:
     if name not in _FILES:
         raise NotFound(f"no file {name}", code="route_not_found")
     content, digest = asset(name)
-    headers = {"etag": etag(digest), "cache-control": "no-cache", "cross-origin-resource-policy": "same-origin"}
+    headers = {
+        "etag": etag(digest),
+        "cache-control": "no-cache",
+        "cross-origin-resource-policy": "same-origin",
+    }
     if matches(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(content, 200, {**headers, "content-type": _FILES[name][1]})

@@ -114,7 +114,9 @@ async def _board(
     )
 
 
-async def _parts(request: Request, shim: Shim, person: Person) -> tuple[Parts, dict[str, str], dict[str, Any]]:
+async def _parts(
+    request: Request, shim: Shim, person: Person
+) -> tuple[Parts, dict[str, str], dict[str, Any]]:
     """The sections, the filter as it was asked for, and what app.page_ops tells."""
     wanted = {name: value for name in _FILTERS if (value := asked(request, name)) is not None}
     told = await shim.engine.value("page_ops")

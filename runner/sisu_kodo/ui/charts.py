@@ -71,11 +71,15 @@ def throughput(points: Sequence[dict[str, Any]]) -> Chart:
             if n:
                 height = n / top * HEIGHT
                 base -= height
-                columns.append(Column(minute, round(base, 2), round(height, 2), kind, f"{_ago(minute)}: {n} {kind}"))
+                columns.append(
+                    Column(minute, round(base, 2), round(height, 2), kind, f"{_ago(minute)}: {n} {kind}")
+                )
     total = {kind: sum(per.get((minute, kind), 0) for minute in range(MINUTES)) for kind in kinds}
     now = f"{sum(total.values())} ended, {total['failed']} of them failed"
     legend = tuple((kind, f"{kind} {total[kind]}") for kind in kinds)
-    return Chart("Runs ended per minute", now, f"{top:g}", f"{top / 2:g}", tuple(columns), legend, not any(sums))
+    return Chart(
+        "Runs ended per minute", now, f"{top:g}", f"{top / 2:g}", tuple(columns), legend, not any(sums)
+    )
 
 
 def spans(points: Sequence[dict[str, Any]], what: str, title: str) -> Chart:
@@ -93,7 +97,9 @@ def spans(points: Sequence[dict[str, Any]], what: str, title: str) -> Chart:
     count = sum(point["n"] for point in own)
     now = f"{count} measured, worst minute p95 {formats.duration(worst)}"
     legend = (("p50", "p50: half are faster"), ("p95", "p95: 19 of 20 are faster"))
-    return Chart(title, now, formats.duration(top), formats.duration(top / 2), tuple(columns), legend, not own)
+    return Chart(
+        title, now, formats.duration(top), formats.duration(top / 2), tuple(columns), legend, not own
+    )
 
 
 def _ago(minute: int) -> str:

@@ -59,7 +59,9 @@ def drawing(steps: Sequence[dict[str, Any]]) -> Drawing:
     height = 2 * PAD + max(rows.values(), default=1) * (BOX_H + GAP_Y) - GAP_Y
     names = {step["idx"]: step["stepID"] for step in steps}
     words = "; ".join(
-        f"{step['stepID']} after {', '.join(names[need] for need in step['needs'])}" if step["needs"] else step["stepID"]
+        f"{step['stepID']} after {', '.join(names[need] for need in step['needs'])}"
+        if step["needs"]
+        else step["stepID"]
         for step in steps
     )
     return Drawing(width, height, boxes, arrows, words)

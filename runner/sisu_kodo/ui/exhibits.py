@@ -123,7 +123,8 @@ def is_plan(value: Any) -> bool:
         isinstance(value, dict)
         and isinstance(value.get("goal"), str)
         and all(
-            isinstance(value.get(name, []), list) and all(isinstance(item, str) for item in value.get(name, []))
+            isinstance(value.get(name, []), list)
+            and all(isinstance(item, str) for item in value.get(name, []))
             for name in ("design", "files", "risks", "tests")
         )
         and isinstance(value.get("patchPlan", []), list)
@@ -148,7 +149,9 @@ def _junit(name: str, text: str) -> View | None:
     for case in cases:
         counts[case.outcome] += 1
     order = {"failed": 0, "skipped": 1, "passed": 2}
-    return View("junit", text, cases=tuple(sorted(cases, key=lambda case: order[case.outcome]))[:1000], counts=counts)
+    return View(
+        "junit", text, cases=tuple(sorted(cases, key=lambda case: order[case.outcome]))[:1000], counts=counts
+    )
 
 
 def _case(each: ElementTree.Element) -> Case:

@@ -58,7 +58,10 @@ async def read_form(request: Request, shim: Shim) -> Form:
         parts.append(part)
     try:
         found = parse_qs(
-            b"".join(parts).decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
+            b"".join(parts).decode("utf-8"),
+            keep_blank_values=True,
+            max_num_fields=_MOST_FIELDS,
+            errors="strict",
         )
     except ValueError as error:
         raise refused([("", f"is no form: {str(error)[:200]}")]) from None
@@ -110,7 +113,13 @@ def _field(name: str, schema: dict[str, Any], required: bool) -> Field:
     elif kind == "text" and (schema.get("format") == "textarea" or schema.get("maxLength", 0) > 200):
         kind = "area"
     default = schema.get("default")
-    value = "" if default is None else default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
+    value = (
+        ""
+        if default is None
+        else default
+        if isinstance(default, str)
+        else json.dumps(default, ensure_ascii=False)
+    )
     if kind == "list" and isinstance(default, list):
         value = "\n".join(str(item) for item in default)
     return Field(

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, ChainableUndefined
+from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -122,7 +122,8 @@ class Parts:
     def __init__(self, names: Iterable[str], template: str, context: Mapping[str, Any]) -> None:
         self.html = {name: Markup(render(template.format(name), **context)) for name in names}
         self._hashes = {
-            name: hashlib.sha256(html.encode("utf-8", "replace")).hexdigest()[:8] for name, html in self.html.items()
+            name: hashlib.sha256(html.encode("utf-8", "replace")).hexdigest()[:8]
+            for name, html in self.html.items()
         }
 
     @property
@@ -136,7 +137,9 @@ class Parts:
         if len(had) != len(self.html):
             return self.html
         return {
-            name: html for (name, html), old in zip(self.html.items(), had, strict=True) if self._hashes[name] != old
+            name: html
+            for (name, html), old in zip(self.html.items(), had, strict=True)
+            if self._hashes[name] != old
         }
 
 

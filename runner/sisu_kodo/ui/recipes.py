@@ -28,7 +28,9 @@ async def recipes(request: Request, shim: Shared, person: Looker) -> Response:
 @router.get("/recipe")
 async def recipe(request: Request, shim: Shared, person: Looker) -> Response:
     """`?name=…&version=…`: without a version the active one."""
-    return await _recipe(request, shim, person, asked(request, "name") or "", asked_number(request, "version"))
+    return await _recipe(
+        request, shim, person, asked(request, "name") or "", asked_number(request, "version")
+    )
 
 
 @router.post("/ui/start")
@@ -42,14 +44,14 @@ async def start(request: Request, shim: Shared, person: Looker) -> Response:
         told = await shim.engine.value("page_recipe", name=name, version=version)
         intent = await shim.engine.value("create_intent", intent=json.dumps(_intent(told, form)))
         options = _options(form, told, who)
-        run = await shim.engine.value(
-            "start_run", intent_id=intent["intentId"], options=json.dumps(options)
-        )
+        run = await shim.engine.value("start_run", intent_id=intent["intentId"], options=json.dumps(options))
     except SisuError as refusal:
         if refusal.http in (403, 404) or refusal.http >= 500:
             raise
         existing = intent["intentId"] if refusal.http == 409 else None
-        return await _recipe(request, shim, person, name, version, form=form, refusal=refusal, existing=existing)
+        return await _recipe(
+            request, shim, person, name, version, form=form, refusal=refusal, existing=existing
+        )
     done = "restarted" if run["isReplay"] else "started"
     response = see_other(query_of("/", wid=run["workflowID"], done=done))
     if not person.named and who:

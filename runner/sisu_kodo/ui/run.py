@@ -56,7 +56,12 @@ async def live(request: Request, shim: Shared, person: Looker) -> Response:
 
 
 async def run_page(
-    request: Request, shim: Shim, person: Person, run_id: str, refusal: SisuError | None = None, preview: Any = None
+    request: Request,
+    shim: Shim,
+    person: Person,
+    run_id: str,
+    refusal: SisuError | None = None,
+    preview: Any = None,
 ) -> Response:
     """The whole page; with a refused or a previewed call it says so at the top."""
     told = await read_run(shim, run_id)
@@ -109,9 +114,18 @@ async def parts_of(shim: Shim, person: Person, told: dict[str, Any], folds: set[
 async def gate_of(shim: Shim, told: dict[str, Any], gate: dict[str, Any]) -> dict[str, Any]:
     """An open gate with what it shows and the fields it asks for."""
     run_id = told["header"]["workflowID"]
-    rows = await shim.engine.value("page_exhibits", run_id=run_id, gate_key=gate["gateKey"]) if gate["shows"] else []
+    rows = (
+        await shim.engine.value("page_exhibits", run_id=run_id, gate_key=gate["gateKey"])
+        if gate["shows"]
+        else []
+    )
     shown: list[tuple[dict[str, Any], View]] = [
-        (row, view_of(row["kind"], row["name"], row["media_type"], row["body"].encode()) if row["body"] is not None else View("bytes"))
+        (
+            row,
+            view_of(row["kind"], row["name"], row["media_type"], row["body"].encode())
+            if row["body"] is not None
+            else View("bytes"),
+        )
         for row in rows
     ]
     schema = gate_schema(told["settings"], gate["gateKey"])
@@ -121,7 +135,9 @@ async def gate_of(shim: Shim, told: dict[str, Any], gate: dict[str, Any]) -> dic
         "exhibits": [(row, view) for row, view in shown if view.kind != "plan"],
         "fields": fields_of(schema),
         "yes": sum(
-            1 for reply in gate["replies"] if reply["round"] == gate["round"] and reply["payload"].get("decision") == "yes"
+            1
+            for reply in gate["replies"]
+            if reply["round"] == gate["round"] and reply["payload"].get("decision") == "yes"
         ),
     }
 

@@ -47,7 +47,9 @@ async def tasks(request: Request, shim: Shared, person: Looker) -> Response:
     """The tasks of a step, 100 a page."""
     run_id, idx = asked(request, "wid") or "", asked_number(request, "idx") or 0
     after = asked_number(request, "after")
-    told = await shim.engine.value("page_tasks", run_id=run_id, idx=idx, after_task=-1 if after is None else after)
+    told = await shim.engine.value(
+        "page_tasks", run_id=run_id, idx=idx, after_task=-1 if after is None else after
+    )
     step = await shim.engine.value("page_step", run_id=run_id, idx=idx, task_key="")
     header = await shim.engine.value("get_run", run_id=run_id)
     rows = [task_row(None, each, header["updatedAt"]) for each in told["tasks"]]
@@ -64,10 +66,14 @@ async def sheet_of(request: Request, shim: Shim, run_id: str) -> dict[str, Any] 
     step = await shim.engine.value("page_step", run_id=run_id, idx=idx, task_key=asked(request, "task") or "")
     attempts = step["attempts"]
     wanted = asked_number(request, "attempt")
-    attempt = next((each for each in attempts if each["attempt"] == wanted), attempts[0] if attempts else None)
+    attempt = next(
+        (each for each in attempts if each["attempt"] == wanted), attempts[0] if attempts else None
+    )
     artifacts = attempt["artifacts"] if attempt else []
     chosen = asked_number(request, "artifact")
-    artifact = next((each for each in artifacts if each["artifactId"] == chosen), artifacts[0] if artifacts else None)
+    artifact = next(
+        (each for each in artifacts if each["artifactId"] == chosen), artifacts[0] if artifacts else None
+    )
     view = None
     if artifact is not None:
         row = await shim.engine.row("get_artifact", artifact_id=artifact["artifactId"])

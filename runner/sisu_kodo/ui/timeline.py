@@ -73,7 +73,9 @@ class Axis:
         for since, to, is_busy in stretches:
             share = (to - since) / (end - start)
             if compressed:
-                share = (to - since) / work * (1 - _IDLE_SHARE) if is_busy else (to - since) / idle * _IDLE_SHARE
+                share = (
+                    (to - since) / work * (1 - _IDLE_SHARE) if is_busy else (to - since) / idle * _IDLE_SHARE
+                )
             axis.pieces.append((since, to, at, share * WIDTH))
             at += share * WIDTH
         return axis
@@ -117,7 +119,9 @@ def timeline(told: dict[str, Any]) -> Timeline:
     return Timeline(tuple(rows), ticks, axis.compressed, formats.duration(end - start))
 
 
-def _busy(attempts: Sequence[dict[str, Any]], tasks: Sequence[dict[str, Any]], end: float) -> Iterable[tuple[float, float]]:
+def _busy(
+    attempts: Sequence[dict[str, Any]], tasks: Sequence[dict[str, Any]], end: float
+) -> Iterable[tuple[float, float]]:
     for each in attempts:
         if each["startedAt"] is not None and each["cachedFrom"] is None and each["parkedAt"] is None:
             yield each["startedAt"], each["endedAt"] or end
@@ -151,10 +155,14 @@ def _attempt_bars(axis: Axis, each: dict[str, Any], end: float) -> Iterable[Bar]
     over = each["endedAt"] or end
     began = each["startedAt"]
     waited = (began or over) - each["enqueuedAt"]
-    yield from axis.bar(each["enqueuedAt"], began or over, "wait", f"{number} waited {formats.duration(waited)} in line")
+    yield from axis.bar(
+        each["enqueuedAt"], began or over, "wait", f"{number} waited {formats.duration(waited)} in line"
+    )
     if began is not None:
         kind = "stale" if each["stale"] else _KIND[each["status"]]
-        yield from axis.bar(began, over, kind, f"{number}: {each['status']}, {formats.duration(over - began)}")
+        yield from axis.bar(
+            began, over, kind, f"{number}: {each['status']}, {formats.duration(over - began)}"
+        )
 
 
 def _took(each: dict[str, Any], end: float) -> str:
@@ -167,7 +175,14 @@ def _step(
     axis: Axis, step: dict[str, Any], own: Sequence[dict[str, Any]], tasks: dict[str, Any] | None, end: float
 ) -> Row:
     if not own:
-        planned = {"idx": step["idx"], "error": None, "artifacts": 0, "attempt": 0, "stale": False, "worker": None}
+        planned = {
+            "idx": step["idx"],
+            "error": None,
+            "artifacts": 0,
+            "attempt": 0,
+            "stale": False,
+            "worker": None,
+        }
         return Row("step", step["stepID"], "", planned, (), "–")
     last = own[-1]
     bars = [bar for each in own for bar in _attempt_bars(axis, each, end)]
@@ -185,7 +200,9 @@ def _step(
     rows: tuple[Row, ...] = ()
     more = 0
     if tasks is not None:
-        rows = tuple(task_row(axis, each, end) for each in sorted(tasks["sample"], key=lambda t: t["taskIdx"]))
+        rows = tuple(
+            task_row(axis, each, end) for each in sorted(tasks["sample"], key=lambda t: t["taskIdx"])
+        )
         more = tasks["total"] - len(rows)
     return Row(
         "step", step["stepID"], last["status"], last, tuple(bars), _took(last, end), tuple(notes),
@@ -200,7 +217,9 @@ def task_row(axis: Axis | None, each: dict[str, Any], end: float) -> Row:
     if each["cachedFrom"]:
         notes += ("reused",)
     name = f"task {each['taskIdx']}"
-    return Row("task", name, each["status"], each, bars, _took(each, end), notes, label=task_label(each["input"]))
+    return Row(
+        "task", name, each["status"], each, bars, _took(each, end), notes, label=task_label(each["input"])
+    )
 
 
 def task_label(text: str | None) -> str:
