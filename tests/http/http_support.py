@@ -1,4 +1,4 @@
-"""What the tests of the shim share: a server in a thread, runs in every state, a hash of all that is stored."""
+"""What the tests of the shim share: a server in a thread, runs in every state, a hash of what is stored."""
 
 from __future__ import annotations
 
