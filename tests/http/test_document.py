@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from tests.conftest import ROOT
 from tests.http.http_support import Api, put_recipes, serving, work
@@ -92,11 +91,10 @@ def test_with_tokens_the_document_says_so(dsn: str) -> None:
 
 
 def test_the_server_keeps_its_document(dsn: str, conn: psycopg.Connection[Any], tmp_path: Path) -> None:
-    """No 5xx, no undocumented status or body, valid data accepted, invalid refused, and nothing written by what
-    is refused.
+    """No 5xx, no undocumented status or body, valid data accepted, invalid refused, and nothing written by
+    what is refused.
     """
     put_recipes(conn)
-    conn.execute("select app.put_setting('default_recipe', '\"plain\"')")
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     environment = {
         **os.environ,

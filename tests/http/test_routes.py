@@ -81,8 +81,11 @@ def test_a_run_is_started_once(api: Api) -> None:
 
 
 def test_the_header_has_the_fields_of_the_contract(api: Api) -> None:
-    wanted = """workflowID status workflowName recipe queueName queuePartitionKey createdAt updatedAt nextAction lastStep
-        error traceId traceUrl appVersion ocMode sbxMode forkedFrom stale""".split()
+    wanted = [
+        "workflowID", "status", "workflowName", "recipe", "queueName", "queuePartitionKey", "createdAt",
+        "updatedAt", "nextAction", "lastStep", "error", "traceId", "traceUrl", "appVersion", "ocMode",
+        "sbxMode", "forkedFrom", "stale",
+    ]  # fmt: skip
     assert set(wanted) <= set(api.get(f"/api/runs/{api.run()}").json())
 
 

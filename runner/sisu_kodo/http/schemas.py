@@ -23,8 +23,8 @@ class Shapes:
     def object(
         self, shape: str, hides: Iterable[str] = (), needs: Mapping[str, bool] | None = None
     ) -> dict[str, Any]:
-        """The closed object of a shape under the names of HTTP, without the arguments in `hides`; `needs` says
-        which are required where HTTP differs.
+        """The closed object of a shape under the names of HTTP, without the arguments in `hides`; `needs`
+        says which are required where HTTP differs.
         """
         rows = [
             {**row, "required": (needs or {}).get(row["path"], row["required"])}

@@ -49,7 +49,8 @@ def spec(
 
     `good` maps statuses to (model of the answer, words). `body` and `query_shape` name a shape of
     app.v_arguments; `body_hides` are arguments that come from elsewhere, `body_needs` says which are
-    required where HTTP differs, `example` is a body. `query` maps the query's parameters to (argument, example).
+    required where HTTP differs, `example` is a body. `query` maps the query's parameters to (argument,
+    example).
     """
     responses: dict[int | str, dict[str, Any]] = {}
     for status, (model, words) in good.items():
