@@ -1,6 +1,6 @@
 -- cancel_batch, resume_batch, repair_batch: a row per run in the order given; what is legal is done and audited, what is not is told and left alone.
 begin;
-select plan(29);
+select plan(30);
 
 select app_test.a_run_at('approve-plan', 'waits') as waits \gset
 select app_test.a_run('good') as good \gset
@@ -49,6 +49,7 @@ select is(app_test.everything(), hash, 'a batch of which all is refused writes n
 -- done
 select is(pg_temp.report(call || ')'), 'works f PENDING illegal_transition, good f SUCCESS illegal_transition, nobody f run_not_found, bad f ERROR illegal_transition, waits f WAITING_INPUT illegal_transition, deadly t ENQUEUED, in line t ENQUEUED, stopped t ENQUEUED', 'resumed, each with its new status') from action where op = 'resume';
 select is((select array_agg(app_test.status_of(r) order by r) from unnest(array[:'works', :'good', :'bad', :'waits']) as r), (select array_agg(v.s order by v.r) from (values (:'works', 'PENDING'), (:'good', 'SUCCESS'), (:'bad', 'ERROR'), (:'waits', 'WAITING_INPUT')) as v (r, s)), 'the others are what they were');
+select is((select array_agg(reopened_at) from app.runs where run_id = :'enqueued'), array[null::timestamptz], 'one that is in line already is only audited');
 select bag_eq($$select pg_temp.names(run_id), inline - 'at' - 'targetWorkflowID' from app.artifacts where step_id = 'OPS' and inline ->> 'op' = 'resume' and inline ->> 'targetWorkflowID' = run_id$$,
   $$values ('deadly', '{"op": "resume", "actor": "ann", "reason": "because", "from": "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}'::jsonb), ('in line', '{"op": "resume", "actor": "ann", "reason": "because", "from": "ENQUEUED"}'::jsonb), ('stopped', '{"op": "resume", "actor": "ann", "reason": "because", "from": "CANCELLED"}'::jsonb)$$, 'each is audited, and only those');
 select is(pg_temp.report(call || ')'), 'works f PENDING illegal_transition, good f SUCCESS illegal_transition, nobody f run_not_found, bad t ENQUEUED, waits f WAITING_INPUT illegal_transition, deadly f ENQUEUED illegal_transition, in line f ENQUEUED illegal_transition, stopped f ENQUEUED illegal_transition', 'repaired') from action where op = 'repair';

@@ -1,6 +1,6 @@
 -- fork_diff: a row per step, what was reused, whose output is the same, which artifacts differ, how many tasks.
 begin;
-select plan(16);
+select plan(17);
 
 select app_test.a_recipe('r', '[{}, {}, {"stepId": "Fan", "fanOut": {"queue": "sbxQ", "handler": "t/task"}}, {}]'), app_test.a_run('source', 'r') as a \gset
 select app_test.finish_step('{"output": {"n": 1}, "artifacts": [{"kind": "file", "name": "one", "inline": 1}]}') \g /dev/null
@@ -26,12 +26,14 @@ select is(artifacts, '{}'::text[], 'nor other artifacts') from diff where idx = 
 select is(output_a #>> '{tasks,0,output}', 't', 'the outputs are there') from diff where idx = 2;
 select is(row(status_a, status_b, attempt_a, attempt_b, cached, same_output, output_b)::text, '(ERROR,ENQUEUED,1,1,f,t,)', 'where they stand') from diff where idx = 3;
 select app_test.finish_step('{"output": "good"}') \g /dev/null
-select is(row(status_b, same_output, output_a, output_b)::text, '(SUCCESS,f,,"""good""")', 'another output') from app.fork_diff(:'a', :'b') where idx = 3;
+select is(row(status_b, same_output, output_a, output_b, artifacts)::text, '(SUCCESS,f,,"""good""",{})', 'another output; to have none is no artifact') from app.fork_diff(:'a', :'b') where idx = 3;
 
 -- the other way round nothing is cached; a fork of a fork; a run of another recipe
 select is((select array_agg(cached order by idx) from app.fork_diff(:'b', :'a')), array[false, false, false, false], 'the source reused nothing of its fork');
 select app.fork_run(:'b', 2, 'ann', 'x') ->> 'forkedWorkflowID' as c \gset
 select is((select array_agg(cached order by idx) from app.fork_diff(:'b', :'c')), array[true, true, false, false], 'what was cached there already is cached here');
+select app_test.a_run('stranger', 'r') as x \gset
+select is((select array_agg(cached order by idx) from app.fork_diff(:'x', :'c')), array[false, false, false, false], 'what it reused of somebody else is not cached of this one');
 select app_test.a_recipe('other', '[{}, {"stepId": "Else"}]'), app_test.a_run('other', 'other') as d \gset
 select is((select string_agg(concat_ws(' ', idx, step_id, status_a, status_b), ', ' order by ordinality) from app.fork_diff(:'a', :'d') with ordinality), '0 S0 SUCCESS ENQUEUED, 1 Else, 1 S1 SUCCESS, 2 Fan SUCCESS, 3 S3 ERROR', 'any two runs can be compared');
 

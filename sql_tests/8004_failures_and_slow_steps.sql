@@ -60,7 +60,7 @@ select app_test.work_once() \g /dev/null
 select app_test.age_leases('1 hour'), app_test.recover() \g /dev/null
 select is((select lost || ' ' || failed from app.v_ops_slow_steps where recipe = 'timed' and step_id = 'Fast'), '1 0', 'a lost worker is no failure');
 create temp table before as select attempts from app.v_ops_slow_steps where recipe = 'timed' and step_id = 'Fast';
-select app.fork_run((select run_id from app.runs where status = 'SUCCESS' limit 1), 1, 'ann', 'x') \g /dev/null
+select app.fork_run((select run_id from app.runs where status = 'SUCCESS' limit 1), 1, 'ann', 'x'), app_test.work_once(n => 9) \g /dev/null
 select is((select attempts from app.v_ops_slow_steps where recipe = 'timed' and step_id = 'Fast'), attempts, 'what was reused does not count again') from before;
 select is((select array_agg(a.attname::text order by a.attnum) from pg_attribute as a where a.attrelid = 'app.v_ops_slow_steps'::regclass and a.attnum between 1 and 4), array['recipe', 'step_id', 'part', 'attempts'], 'per recipe and step');
 select is((select count(*) from app.v_ops_slow_steps where recipe = 'tries'), 1::bigint, 'every recipe is in it');

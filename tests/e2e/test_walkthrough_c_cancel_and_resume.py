@@ -40,7 +40,7 @@ def cancel(run_id: str) -> None:
 
 def resume(run_id: str) -> None:
     [answer] = sisu_json("ops", "resume", run_id, "--actor", "fde", "--reason", "go on")
-    assert (answer["accepted"], answer["workflowID"]) == (True, run_id)
+    assert (answer["accepted"], answer["run_id"]) == (True, run_id)
 
 
 def audit(run_id: str) -> list[str]:

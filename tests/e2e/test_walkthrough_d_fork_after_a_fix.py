@@ -99,7 +99,7 @@ def test_fails_is_fixed_and_forked(
             "--inputs",
             fix,
         )
-        fork = answer["forkedWorkflowID"]
+        fork = answer["forked_run_id"]
         assert fork == f"{source}-f1"
         wait_for_status(client, fork, "SUCCESS")
 

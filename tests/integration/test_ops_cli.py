@@ -23,19 +23,21 @@ ERROR = {"status": "ERROR", "error": {"code": "broken", "message": "it did not w
 
 @dataclass(frozen=True)
 class Duty:
-    """A database with one run in each status; `runs` is {status: id}."""
+    """A database with one run in each status; `runs` is {status: id}, `set_up` the last artifact before."""
 
     conn: Connection[Any]
     runs: dict[str, str]
+    set_up: int
 
     def status(self, run_id: str) -> str:
         return str(one(self.conn, "select status from app.runs where run_id = %s", run_id))
 
     def audit(self) -> list[tuple[str, str, str, str]]:
-        """`(op, actor, reason, target)` of every control action, in order."""
+        """`(op, actor, reason, target)` of every control action since the set-up, in order."""
         rows = self.conn.execute(
             "select inline ->> 'op', inline ->> 'actor', inline ->> 'reason', run_id"
-            " from app.artifacts where step_id = 'OPS' and inline ->> 'op' <> 'setup' order by artifact_id"
+            " from app.artifacts where step_id = 'OPS' and artifact_id > %s order by artifact_id",
+            [self.set_up],
         )
         return [(op, actor, reason, target) for op, actor, reason, target in rows.fetchall()]
 
@@ -65,9 +67,8 @@ def duty(conn: Connection[Any], dsn: str, monkeypatch: pytest.MonkeyPatch, tmp_p
     conn.execute("select app.cancel_run(%s, 'bob', 'early')", [runs["CANCELLED"]])
     runs["WAITING_INPUT"] = start(conn, "waits", "gated")
     runs["ENQUEUED"] = start(conn, "in line", "plain")
-    duty = Duty(conn, runs)
+    duty = Duty(conn, runs, one(conn, "select max(artifact_id) from app.artifacts"))
     assert {duty.status(run_id): run_id for run_id in runs.values()} == runs
-    conn.execute("update app.artifacts set inline = inline || '{\"op\": \"setup\"}' where step_id = 'OPS'")
     return duty
 
 
@@ -159,6 +160,14 @@ def test_more_than_a_thousand_ids_are_several_calls(duty: Duty) -> None:
     assert [row["run_id"] for row in rows] == [*ids, duty.runs["ENQUEUED"]]
     assert rows[-1]["accepted"]
     assert result.exit_code == 3
+
+
+def test_what_was_done_before_a_refused_call_is_told(duty: Duty) -> None:
+    ids = [duty.runs["ENQUEUED"], *(f"nobody-{n}" for n in range(999)), "x" * 201]
+    result = sisu("cancel", *SIGNED, "--json", stdin="\n".join(ids))
+    assert (result.exit_code, "selection.runIds[0]" in result.stderr) == (2, True)
+    assert [row["run_id"] for row in parsed(result)] == ids[:1000]
+    assert duty.status(duty.runs["ENQUEUED"]) == "CANCELLED"
 
 
 def test_a_filter_stands_for_ids(duty: Duty) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..client import Client
-from ..errors import Conflict, NotFound
+from ..errors import Conflict, NotFound, SisuError
 from . import ops_views, render_ops
 from .runs import json_option, open_client
 
@@ -180,8 +180,15 @@ def report(
     action: str, chosen: Iterator[Mapping[str, Any]], call: Call, dry_run: bool, as_json: bool
 ) -> None:
     """Call for every selection, tell about every run, leave with the first refusal's exit code."""
+    rows: list[dict[str, Any]] = []
     with open_client() as client:
-        rows = [row for one in chosen for row in call(client, one)]
+        try:
+            for one in chosen:
+                rows += call(client, one)
+        except SisuError:
+            if rows:  # earlier calls are done
+                render_ops.batch(action, rows, dry_run, as_json)
+            raise
     render_ops.batch(action, rows, dry_run, as_json)
     refused = next((row for row in rows if not row["accepted"]), None)
     if refused is not None:
