@@ -27,7 +27,8 @@ replaying = replay_module()
 
 def dump(server: Server, dsn: str) -> str:
     """Our schemas as pg_dump writes them, without what differs by nature: alembic's table, random tokens."""
-    command_line = [str(server.bin / "pg_dump"), "--schema-only", "--no-owner", "-n", "app", "-n", "dbos", "-n", "pgmq"]
+    schemas = ["-n", "app", "-n", "dbos", "-n", "pgmq"]
+    command_line = [str(server.bin / "pg_dump"), "--schema-only", "--no-owner", *schemas]
     done = subprocess.run(
         [*command_line, "-T", "app.alembic_version", "-d", dsn], capture_output=True, text=True, check=False
     )
