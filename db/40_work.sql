@@ -221,14 +221,17 @@ security invoker
 set search_path = ''
 as $$
 declare
+  -- steps that bring their tasks in this very call: their fan-out sees how those of an earlier attempt ended, nobody else counts them
+  fans text[] := array(select a.run_id || ' ' || a.idx from unnest(accepted) as a where a.tasks is not null);
   failed app.lane_result[];
   parents app.lane_result[];
 begin
-  failed := app.retry_or_give_up(array(select a from unnest(accepted) as a where a.status = 'ERROR')
-    || app.park(array(select a from unnest(accepted) as a where a.status = 'WAITING'), t), t);
+  failed := array(select a from unnest(accepted) as a where a.status = 'ERROR')
+    || app.park(array(select a from unnest(accepted) as a where a.status = 'WAITING'), t);
+  failed := app.retry_or_give_up(array(select f from unnest(failed) as f where f.task_key = '' or f.run_id || ' ' || f.idx <> all (fans)), t);
   parents := app.fan_out(array(select a from unnest(accepted) as a where a.tasks is not null), t)
     || app.join_tasks(
-      array(select a from unnest(accepted) as a where a.task_key <> '' and a.status = 'SUCCESS')
+      array(select a from unnest(accepted) as a where a.task_key <> '' and a.status = 'SUCCESS' and a.run_id || ' ' || a.idx <> all (fans))
       || array(select f from unnest(failed) as f where f.task_key <> ''), t);
   return array(select a from unnest(accepted) as a where a.task_key = '' and a.status = 'SUCCESS' and a.tasks is null)
     || array(select f from unnest(failed) as f where f.task_key = '')

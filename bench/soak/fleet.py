@@ -146,7 +146,9 @@ class Fleet:
             "OC_RECORDINGS": str(self._folder),
         }
         words = ["--import", HANDLERS, "--name", runner.name, "--app-version", ACTOR]
-        words += ["--concurrency", "6", "--heartbeat", "0.25", "--log-json"]
+        # one pump makes for full calls, several for races
+        words += ["--concurrency", "6", "--pumps", str(self._rng.randint(1, 3))]
+        words += ["--heartbeat", "0.25", "--log-json"]
         with (self._folder / f"{runner.name}.log").open("a", encoding="utf-8") as log:
             runner.process = start_runner(words, environment, log)
         runner.told_to_leave = False

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -109,6 +110,25 @@ def poison(ctx: StepContext) -> StepResult:
     if not Path(ctx.intent["inputs"]["cure"]).exists():
         os.kill(os.getpid(), signal.SIGKILL)
     return _kept(ctx, _chain(ctx))
+
+
+@handler("soak/durable")
+async def durable(ctx: StepContext) -> StepResult:
+    """A whole run in one function: checkpoints, a sleep, a gate. The draw is made once."""
+    first = await ctx.step("draw", random.random)
+    await ctx.sleep(0.3, "nap")
+    word = (await ctx.wait_for("answer", ttl=600))["word"]
+    again = await ctx.step("draw again", lambda: first)
+    rest = []
+    for number in range(3):
+        _stop_if_told(ctx)
+        rest.append(await ctx.step(f"part {number}", _slowly, number))
+    return _kept(ctx, {"word": word, "same": first == again, "parts": rest})
+
+
+async def _slowly(number: int) -> int:
+    await asyncio.sleep(0.1)
+    return number
 
 
 def _seconds(ctx: StepContext) -> float:

@@ -90,6 +90,7 @@ RECIPES: list[dict[str, JSON]] = [
             },
         ],
     },
+    {"name": "soak-durable", "steps": _steps({"handler": "soak/durable"})},
     {
         "name": "soak-poison",
         "queue": "controlQ",

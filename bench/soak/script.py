@@ -30,6 +30,7 @@ _TASKS = 8
 _PLANNED = 4
 _CHAIN = ["S0", "S1", "S2", "S3"]
 _GATHERED = {"n": list(range(_TASKS)), "total": sum(n * n for n in range(_TASKS))}
+_DURABLE = {"word": "yes", "same": True, "parts": [0, 1, 2]}
 _JOINED = {**_GATHERED, "word": "yes", "quiet": None}
 
 Play = Generator[None, None, None]
@@ -198,6 +199,24 @@ def answer_the_gate(stage: Stage, run_id: str) -> Play:
     stage.reply(run_id, {"word": "yes"})  # a replay
 
 
+def answer_when_asked(stage: Stage, run_id: str) -> Play:
+    """A gate that a handler opens."""
+    yield from stage.until(lambda: bool(stage.seen[run_id].gates))
+    yield from stage.pause(0.0, 0.4)
+    stage.reply(run_id, {"word": "yes"})
+
+
+def cancel_resume_and_answer(stage: Stage, run_id: str) -> Play:
+    """A handler that is stopped while it works, sleeps or asks, and asks again."""
+    yield from stage.until(lambda: stage.status(run_id) != "ENQUEUED")
+    yield from stage.pause(0.0, 1.0)
+    if stage.cancel(run_id):
+        yield from stage.pause(0.0, 0.6)
+        stage.resume(run_id)
+        yield
+    yield from answer_when_asked(stage, run_id)
+
+
 def answer_cancel_and_resume(stage: Stage, run_id: str) -> Play:
     """A graph that is stopped while its branches sleep, wait and work."""
     yield from answer_the_gate(stage, run_id)
@@ -316,6 +335,10 @@ def roles(folder: Path, number: int) -> list[Role]:
         *(
             Role("graph", "soak-graph", play, {"tasks": _TASKS, "ms": 150}, output=_JOINED)
             for play in (answer_the_gate, fork_the_join, answer_cancel_and_resume, answer_cancel_and_resume)
+        ),
+        *(
+            Role("durable", "soak-durable", play, output=_DURABLE)
+            for play in (answer_when_asked, answer_when_asked, cancel_resume_and_answer)
         ),
         *(
             Role(kind, "soak-chain", play, {"ms": slow}, output=_CHAIN)

@@ -20,6 +20,12 @@ select directive, run_id, idx, task_key, queue_name, msg_id
 -- name: release
 select app.release(worker => %(worker)s, leases => %(leases)s::jsonb);
 
+-- name: checkpoint
+select app.checkpoint(worker => %(worker)s, lease => %(lease)s::jsonb, entry => %(entry)s::jsonb);
+
+-- name: discard
+discard all;
+
 -- name: listen
 listen sisu_ready;
 
