@@ -109,7 +109,9 @@ def start_runs(world: World, items: Sequence[tuple[JSON, bool, JSON]]) -> list[J
         except Refused as refusal:
             faults.append(refusal)
     if faults:
-        raise min(faults, key=lambda refusal: refusal.sqlstate)
+        first = min(refusal.sqlstate for refusal in faults)
+        codes = {refusal.code for refusal in faults if refusal.sqlstate == first}
+        raise Refused(first, codes.pop() if len(codes) == 1 else None)
     answers = []
     for wid, (_, _, options) in zip(ids, items, strict=True):
         status, replay = begin(world, wid, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,8 @@ class Harness:
             self.owner.execute("select app.put_recipe(%s)", [Jsonb(recipe.body())])
             self.owner.execute("select app.activate_recipe(%s, %s)", [recipe.name, recipe.version])
 
-    def reset(self) -> None:
-        """As after the installation: no intents, runs, workers; the clock is right; the first chain is active."""
+    def reset(self, intents: Sequence[JSON], workers: Mapping[str, str]) -> None:
+        """As after the installation: no runs, the clock is right, the first chain is active; but for these intents and workers."""
         for conn in self.callers:
             conn.rollback()
             conn.execute("reset all")
@@ -100,6 +100,11 @@ class Harness:
         self.owner.execute(f"truncate {', '.join(emptied)} restart identity".encode())
         self.owner.execute("delete from app.settings where key = 'clock_offset'")
         self.owner.execute("select app.set_queue_partitioning(false), app.activate_recipe('chain', 1)")
+        for body in intents:
+            self.owner.execute("select app.create_intent(%s)", [Jsonb(body)])
+        for name, version in workers.items():
+            info = {"appVersion": version, "queues": ["intentQ", "sbxQ", "controlQ"], "concurrency": 9}
+            self.owner.execute("select app.register_worker(%s, %s)", [name, Jsonb(info)])
 
     def call(self, conn: Connection[Any], statement: str, *arguments: Any) -> Answer:
         """One statement. What is no refusal of the lattice, and no wait for a lock, is raised."""

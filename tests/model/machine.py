@@ -13,10 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine
 from .harness import CALLERS, LOCK_NOT_AVAILABLE, Answer, Harness, differences
 from .picture import picture
 from .work import Lane
-from .world import Refused, World
+from .recipes import intent_id
+from .world import Refused, Worker, World
 
 Predict = Callable[[World, Answer], Any]
 GOALS = 6
+# the workers and what they serve
+VERSION_OF = {"w1": "0.1.0", "w2": "0.1.0", "w3": "0.1.0", "v2": "v2"}
+QUEUE_NAMES = ("intentQ", "sbxQ", "controlQ")
 
 
 def intent(goal: int) -> dict[str, Any]:
@@ -36,8 +40,10 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.harness.reset()
+        self.harness.reset([intent(goal) for goal in range(GOALS - 1)], VERSION_OF)
         self.base = World()
+        self.base.intents = {intent_id(intent(goal)) for goal in range(GOALS - 1)}
+        self.base.workers = {name: Worker(version) for name, version in VERSION_OF.items()}
         self.open: dict[int, World] = {}
         self.history: list[Lane] = []
         self.finals: dict[str, str] = {}
@@ -82,6 +88,10 @@ class Machine(RuleBasedStateMachine):
             raise Mismatch(f"{action} had nothing to write and wrote")
         if changed := set(world.runs) & self.others(caller, touched=True):
             raise Mismatch(f"{action} changed {changed} although another transaction holds it")
+        if caller in self.open:
+            world.locks |= set(targets)
+        else:
+            self.tell_claims(world)
         world.merge()
         if laws := self.harness.laws(conn):
             raise Mismatch(f"broken laws: {laws}")
@@ -148,7 +158,7 @@ class Machine(RuleBasedStateMachine):
 
     @staticmethod
     def _is_empty(world: World) -> bool:
-        return not (world.runs or world.intents or world.audits or world.workers or world.receipts)
+        return not (world.runs or world.intents or world.audits or world.workers or world.receipts or world.claims)
 
     def verify(self) -> None:
         """After every step: the laws hold, what is committed is what the model says, what was final is unchanged."""
@@ -160,6 +170,14 @@ class Machine(RuleBasedStateMachine):
         if changed := [key for key, value in self.finals.items() if finals.get(key) != value]:
             raise Mismatch(f"what was final has changed: {changed}")
         self.finals = finals
+
+    def tell_claims(self, world: World) -> None:
+        """Claims that are committed now; open transactions that hold the run see them, too."""
+        for run_id, claims in world.claims.items():
+            for place, lease in claims:
+                for other in self.open.values():
+                    if run_id in other.runs and world is not other:
+                        other.runs[run_id].at(place).begin(lease)
 
     def count(self, action: str, outcome: str) -> None:
         self.counts[action, outcome] += 1

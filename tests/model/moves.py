@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from . import known
 from .recipes import JSON, Retry, task_key
-from .world import Attempt, Door, Lease, Run, Timer, World
+from .world import Attempt, Door, Run, Timer, World
 
 
 def policy(run: Run, attempt: Attempt) -> Retry:
@@ -19,7 +20,7 @@ def enqueue(run: Run, idx: int, task: str = "", order: int = -1, body: Any = Non
     """A new attempt in line."""
     number = len(run.tries(idx, task)) + 1
     attempt = Attempt(
-        idx, task, number, "ENQUEUED", "sbxQ" if task else run.step(idx).queue, order=order, body=body
+        idx, task, number, "ENQUEUED", "sbxQ" if task else run.step(idx).queue, order=order, body=body, born=run.epoch
     )
     run.attempts.append(attempt)
     return attempt
@@ -181,9 +182,7 @@ def break_down(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
     retry = policy(run, attempt)
     attempt.status, attempt.code, attempt.lease, attempt.epoch = "ERROR", error["code"], None, run.epoch
     used = sum(
-        1
-        for a in run.tries(attempt.idx, attempt.task)
-        if a.status == "ERROR" and not a.lost and a.epoch == run.epoch
+        1 for a in run.tries(attempt.idx, attempt.task) if a.status == "ERROR" and not a.lost and counts(run, a)
     )
     retryable = error.get("retryable", error["code"] == "infra")
     if not (run.live and retryable and used < retry.attempts and run.awaits(attempt)):
@@ -195,15 +194,20 @@ def break_down(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
         again(run, attempt)
 
 
+def counts(run: Run, failed: Attempt) -> bool:
+    """Whether a failure is one since the run was last reopened."""
+    if known.AN_ATTEMPT_IN_FLIGHT_AT_A_RESUME_IS_NOT_COUNTED:
+        return failed.born == run.epoch
+    return failed.epoch == run.epoch
+
+
 def lose(run: Run, attempt: Attempt, code: str, most: int | None) -> None:
     """A worker lost the attempt, or gave it back; `most` recoveries in a row are allowed, None does not count."""
-    attempt.lease, attempt.lost, attempt.epoch = None, True, run.epoch
-    if not run.live:
-        attempt.status, attempt.lost = "CANCELLED", False
+    attempt.lease = None
+    if not run.live or not run.awaits(attempt):
+        attempt.status = "CANCELLED"
         return
-    attempt.status, attempt.code = "ERROR", code
-    if not run.awaits(attempt):
-        return
+    attempt.status, attempt.code, attempt.lost, attempt.epoch = "ERROR", code, True, run.epoch
     if most is not None and in_a_row(run, attempt) > most:
         attempt.code = "max_recovery_attempts_exceeded"
         end(run, "MAX_RECOVERY_ATTEMPTS_EXCEEDED", attempt.code)
@@ -212,12 +216,12 @@ def lose(run: Run, attempt: Attempt, code: str, most: int | None) -> None:
 
 
 def in_a_row(run: Run, attempt: Attempt) -> int:
-    """How many times in a row the step lost its worker, since the run was last reopened."""
+    """How many times in a row the step lost its worker."""
     count = 0
     for one in reversed(run.tries(attempt.idx, attempt.task)):
-        if one.epoch != run.epoch or one.code not in ("lease_expired", "lease_released"):
+        if one.code != "lease_expired":
             break
-        count += one.code == "lease_expired"
+        count += 1
     return count
 
 
@@ -292,9 +296,3 @@ def fork(world: World, source: Run, run_id: str, step_n: int, seq: int) -> Run:
     start_timeout(world, run)
     enter(world, run, step_n)
     return run
-
-
-def claimed(run: Run, attempt: Attempt, lease: Lease) -> None:
-    """A worker gets a step that waited in line."""
-    attempt.status, attempt.lease = "PENDING", lease
-    run.status = "PENDING"

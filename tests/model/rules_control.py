@@ -21,6 +21,8 @@ PICK = st.integers(0, 40)
 DRY = st.sampled_from([False, False, False, True])
 DEDUPE = st.sampled_from([None, None, "a", "b"])
 DECISION = st.sampled_from(["yes", "yes", "yes", "no"])
+STATUS = st.sampled_from(["ENQUEUED", "PENDING", "WAITING_INPUT", *TERMINAL])
+CHANGE = st.sampled_from(["output = '1'", "worker = 'x'", "status = 'PENDING'", "ended_at = now()"])
 LEGAL = {
     ("ENQUEUED", "PENDING"), ("ENQUEUED", "ERROR"), ("ENQUEUED", "CANCELLED"), ("PENDING", "WAITING_INPUT"),
     ("PENDING", "SUCCESS"), ("PENDING", "ERROR"), ("PENDING", "CANCELLED"), ("PENDING", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"),
@@ -54,11 +56,18 @@ class ControlRules(Machine):
         fitting = sorted(run_id for run_id, run in runs.items() if run.status in statuses)
         return fitting[pick % len(fitting)] if fitting and pick % 4 else self.pick_run(caller, pick)
 
+    def pick_gated(self, caller: int, pick: int) -> str:
+        """A run that has the gate approve-plan, mostly one that waits."""
+        runs = {r: run for r, run in self.view(caller).all_runs().items() if run.recipe.gate("approve-plan")}
+        waiting = sorted(r for r, run in runs.items() if run.status == "WAITING_INPUT")
+        chosen = waiting if waiting and pick % 4 else sorted(runs)
+        return chosen[pick % len(chosen)] if chosen and pick % 16 else self.pick_run(caller, pick)
+
     # --- gates ------------------------------------------------------------------------------------------------------
 
     @rule(caller=CALLER, pick=PICK, by=st.sampled_from(["ann", "ann", "bob"]), decision=DECISION, dedupe=DEDUPE)
     def approve_plan(self, caller: int, pick: int, by: str, decision: str, dedupe: str | None) -> None:
-        run_id = self.pick_with(caller, pick, "WAITING_INPUT")
+        run_id = self.pick_gated(caller, pick)
         notes = "not this" if decision == "no" else None
         self.perform(
             "approve_plan", caller, "select app.approve_plan(%s, %s, %s, %s, %s)", [run_id, by, notes, decision, dedupe],
@@ -151,7 +160,9 @@ class ControlRules(Machine):
     def commit(self, pick: int) -> None:
         caller = sorted(self.open)[pick % len(self.open)]
         self.harness.callers[caller].commit()
-        self.open.pop(caller).merge()
+        world = self.open.pop(caller)
+        self.tell_claims(world)
+        world.merge()
         self.count("commit", "done")
         self.verify()
 
@@ -192,7 +203,13 @@ class ControlRules(Machine):
             [run_id] * 3, lambda world, answer: predict(world, answer) if answer.rows else calls.header(world, run_id),
         )  # fmt: skip
 
-    @rule(pick=PICK, to=st.sampled_from(["ENQUEUED", "PENDING", "WAITING_INPUT", *TERMINAL]))
+    @rule(pick=PICK, final=st.booleans(), to=STATUS, change=CHANGE)
+    def by_owner_hand(self, pick: int, final: bool, to: str, change: str) -> None:
+        if final:
+            self.change_final(pick, change)
+        else:
+            self.set_status(pick, to)
+
     def set_status(self, pick: int, to: str) -> None:
         """The owner's own UPDATE: an illegal transition is PT409 for everybody."""
         runs = {r: run for r, run in self.base.all_runs().items() if r not in self.others(-1)}
@@ -202,7 +219,6 @@ class ControlRules(Machine):
         given = {"to": to, "terminal": list(TERMINAL), "id": illegal[pick % len(illegal)]}
         self.by_hand("set status", SET_STATUS, given)
 
-    @rule(pick=PICK, change=st.sampled_from(["output = '1'", "worker = 'x'", "status = 'PENDING'", "ended_at = now()"]))
     def change_final(self, pick: int, change: str) -> None:
         runs = {r: run for r, run in self.base.all_runs().items() if r not in self.others(-1)}
         final = [

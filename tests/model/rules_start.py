@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import rule
 
 from . import calls
 from .harness import CALLERS
@@ -41,11 +41,6 @@ _MALFORMED = WRONG[2:]
 
 
 class StartRules(Machine):
-    @initialize(goals=st.sets(GOAL, min_size=3))
-    def some_intents(self, goals: set[int]) -> None:
-        for goal in sorted(goals):
-            self.create(0, goal)
-
     @rule(caller=CALLER, goal=GOAL)
     def create_intent(self, caller: int, goal: int) -> None:
         self.create(caller, goal)
@@ -106,7 +101,6 @@ class StartRules(Machine):
             targets=[intent_id(body) for body, _, _ in wanted],
         )  # fmt: skip
 
-    @rule(caller=CALLER, goal=GOAL, options=st.sampled_from(WRONG))
     def start_wrongly(self, caller: int, goal: int, options: JSON) -> None:
         wid = intent_id(intent(goal))
 
@@ -117,7 +111,13 @@ class StartRules(Machine):
 
         self.perform("start_run", caller, "select app.start_run(%s, %s)", [wid, options], predict, targets=[wid])
 
-    @rule(version=st.sampled_from([1, 2]))
+    @rule(what=st.sampled_from(["1", "2", "partitioned", "free", "free"]))
+    def settings(self, what: str) -> None:
+        if what in ("1", "2"):
+            self.activate(int(what))
+        else:
+            self.partition(what == "partitioned")
+
     def activate(self, version: int) -> None:
         """New runs of chain take this version; runs under way keep theirs."""
         assert ("chain", version) in VERSIONS
@@ -126,7 +126,6 @@ class StartRules(Machine):
             self.base.active["chain"] = version
         self.verify()
 
-    @rule(partitioned=st.booleans())
     def partition(self, partitioned: bool) -> None:
         with self.by_owner("set_queue_partitioning"):
             self.harness.owner.execute("select app.set_queue_partitioning(%s)", [partitioned])

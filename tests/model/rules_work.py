@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import precondition, rule
 
 from . import work
 from .harness import Answer
-from .machine import Machine, Mismatch
+from .machine import QUEUE_NAMES, VERSION_OF, Machine, Mismatch
 from .recipes import JSON
 from .rules_start import CALLER
 from .work import Lane
 from .world import Lease, Worker, World
 
-WORKERS = ("w1", "w2", "w3", "v2")
+WORKERS = tuple(VERSION_OF)
 WORKER = st.sampled_from(WORKERS)
 PICK = st.integers(0, 40)
 QUEUES = st.fixed_dictionaries(
@@ -36,16 +36,7 @@ ERRORS: dict[str, JSON] = {
 }
 
 
-def version_of(worker: str) -> str:
-    return "v2" if worker == "v2" else "0.1.0"
-
-
 class WorkRules(Machine):
-    @initialize()
-    def workers(self) -> None:
-        for name in WORKERS:
-            self.register_one(0, name, {})
-
     # --- claims -----------------------------------------------------------------------------------------------------
 
     @rule(caller=CALLER, worker=WORKER, queues=QUEUES)
@@ -55,16 +46,35 @@ class WorkRules(Machine):
     @rule(caller=CALLER, worker=WORKER, pick=PICK)
     def claim_what_waits(self, caller: int, worker: str, pick: int) -> None:
         """A claim on a queue that has something for this worker."""
-        queues = [q for q in ("intentQ", "sbxQ", "controlQ") if self._waiting(caller, worker, q)]
+        queues = [q for q in QUEUE_NAMES if self._waiting(caller, worker, q)]
         if queues:
             self.work("claim", caller, worker, [], queues={queues[pick % len(queues)]: 1 + pick % 3})
 
     def _waiting(self, caller: int, worker: str, queue: str) -> bool:
-        return bool(work.in_line(self.view(caller), queue, version_of(worker), ()))
+        return bool(work.in_line(self.view(caller), queue, VERSION_OF[worker], ()))
 
     @rule(caller=CALLER, worker=WORKER, queues=st.one_of(st.just({}), QUEUES))
     def recover(self, caller: int, worker: str, queues: dict[str, int]) -> None:
         self.work("recover", caller, worker, [], queues=queues, recover=True)
+
+    @rule(caller=CALLER, pick=PICK, kind=st.sampled_from(["done", "done", "made", "infra"]), tasks=TASKS)
+    def drive(self, caller: int, pick: int, kind: str, tasks: list[int]) -> None:
+        """Whatever brings the world on: a result, else a claim. Most of what happens at a real installation."""
+        lanes = self.lanes(caller)
+        if lanes and pick % 4:
+            lane = lanes[pick % len(lanes)]
+            self.work("finish", caller, lane.worker, [self.result(caller, lane, kind, tasks)])
+            return
+        for worker in (WORKERS[pick % 3], "v2"):
+            queues = {queue: 1 + pick % 3 for queue in QUEUE_NAMES if self._waiting(caller, worker, queue)}
+            if queues and self.view(caller).worker(worker) == Worker(VERSION_OF[worker]):
+                self.work("claim", caller, worker, [], queues=queues)
+                return
+
+    @rule(caller=CALLER, pick=PICK, kind=st.sampled_from(["done", "done", "made", "infra"]), tasks=TASKS)
+    def drive_on(self, caller: int, pick: int, kind: str, tasks: list[int]) -> None:
+        """The same: it is twice as likely."""
+        self.drive(caller, pick, kind, tasks)
 
     # --- results ----------------------------------------------------------------------------------------------------
 
@@ -162,7 +172,7 @@ class WorkRules(Machine):
 
     def work(self, action: str, caller: int, worker: str, results: Sequence[JSON], **want: Any) -> None:
         """One call of app.work, in any of the ways it may have gone."""
-        given: JSON = {"appVersion": version_of(worker), **want}
+        given: JSON = {"appVersion": VERSION_OF[worker], **want}
         settle = [
             lambda world, answer, order=order, skip=skip: self._settle(world, answer, caller, worker, results, given, order, skip)
             for order in (("timers", "leases"), ("leases", "timers"))[: 2 if want.get("recover") else 1]
@@ -170,11 +180,16 @@ class WorkRules(Machine):
         ]
         answer = self.perform(
             action, caller, WORK, [worker, list(results), given], *settle,
-            targets=[one["runId"] for one in results],
+            targets=[*(one["runId"] for one in results), *self._claimed_by_others(caller, want)],
         )  # fmt: skip
         for row in answer.rows if answer else ():
             if row[0] != "refused":
                 self.history.append(Lane(row[1], row[3], row[4], row[5], row[6], row[7], row[8], worker))
+
+    def _claimed_by_others(self, caller: int, want: JSON) -> list[str]:
+        """What a recovery may have to wait for: it may end a run one of whose steps somebody is just claiming."""
+        others = [world for one, world in self.open.items() if one != caller and want.get("recover")]
+        return [run_id for world in others for run_id in world.claims]
 
     def _settle(
         self,
@@ -205,8 +220,6 @@ class WorkRules(Machine):
         claimed = {queue for queue, count in want.get("queues", {}).items() if count}
         if any(row[0] == "assigned" and row[6] not in claimed for row in answer.rows):
             raise Mismatch("lanes that nobody asked for")
-        for run_id in {one["runId"] for one in results if world.find(one["runId"])}:
-            world.locks.add(run_id)
 
     def _continue(self, world: World, answer: Answer, lanes: Sequence[Any], drain: bool) -> None:
         continued = {(row[1], row[3]): row for row in answer.rows if row[0] == "continued"}
@@ -218,7 +231,7 @@ class WorkRules(Machine):
                 continue
             if drain or (row[5], row[6], row[7], row[8]) != (attempt.number, lease.queue, lease.msg_id, lease.read_ct):
                 raise Mismatch(f"a lane went on otherwise: {row}")
-            work.keep_lane(world, run_id, attempt, lease)
+            work.keep_lane(attempt, lease)
         if continued:
             raise Mismatch(f"lanes went on that should not: {continued}")
 
@@ -227,7 +240,9 @@ class WorkRules(Machine):
     ) -> None:
         """Any choice is right that takes what waits, in order, and leaves no partition out."""
         alone = not self.others(caller)
-        line = work.in_line(world, queue, version, self.others(caller, touched=True))
+        held = self.others(caller, touched=True)
+        first = {run_id for run_id in held if world.find(run_id) and world.look(run_id).status == "ENQUEUED"}
+        line = work.in_line(world, queue, version, first)
         keys = [(run.run_id, attempt.idx, attempt.task, attempt.number) for run, attempt in line]
         taken = [(row[1], row[3], row[4], row[5]) for row in rows]
         if len(set(taken)) != len(taken) or not set(taken) <= set(keys) or len(taken) > count:
@@ -235,11 +250,8 @@ class WorkRules(Machine):
         if alone:
             self._fair(line, keys, taken, queue, count)
         for row in rows:
-            run = world.edit(row[1])
-            attempt = next(a for a in run.attempts if (a.idx, a.task, a.number) == (row[3], row[4], row[5]))
             self._context(world, row)
-            lease = Lease(queue, row[7], row[8], worker, world.beat())
-            work.moves.claimed(run, attempt, lease)
+            world.claim(row[1], (row[3], row[4], row[5]), Lease(queue, row[7], row[8], worker, world.beat()))
 
     @staticmethod
     def _fair(line: Sequence[Any], keys: Sequence[Any], taken: Sequence[Any], queue: str, count: int) -> None:
@@ -271,7 +283,7 @@ class WorkRules(Machine):
                 seen[step_id] = {**output, "tasks": [task["output"] for task in output["tasks"]]}
         if seen != outputs:
             raise Mismatch(f"the context has {seen}, the steps gave {outputs}")
-        attempt = next(a for a in run.attempts if (a.idx, a.task, a.number) == (row[3], row[4], row[5]))
+        attempt = run.at((row[3], row[4], row[5]))
         if context["task"] != attempt.body:
             raise Mismatch(f"the task {context['task']} should be {attempt.body}")
         for key, door in run.doors.items():

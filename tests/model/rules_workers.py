@@ -9,10 +9,10 @@ from hypothesis.stateful import precondition, rule
 
 from . import work
 from .harness import Answer
-from .machine import Mismatch
+from .machine import QUEUE_NAMES, VERSION_OF, Mismatch
 from .recipes import JSON
 from .rules_start import CALLER
-from .rules_work import PICK, WORKER, WorkRules, version_of
+from .rules_work import PICK, WORKER, WORKERS, WorkRules
 from .work import Lane
 from .world import Refused, Worker, World
 
@@ -34,7 +34,7 @@ class WorkerRules(WorkRules):
 
         def predict(world: World, answer: Answer) -> None:
             expected, held = work.heartbeat(world, worker, leases)
-            seen = {row[1]: row[0] for row in answer.rows}
+            seen = {(row[1], row[2]): row[0] for row in answer.rows}
             firm = {msg: what for msg, what in expected.items() if what != "maybe"}
             if any(seen.get(msg) != what for msg, what in firm.items()) or not set(seen) <= set(expected):
                 raise Mismatch(f"directives {seen}, expected {expected}")
@@ -43,7 +43,7 @@ class WorkerRules(WorkRules):
             world.bottom.signs.update({place: moment for place in held})
 
         self.perform(
-            "heartbeat", caller, "select directive, msg_id from app.heartbeat(%s, %s)", [worker, leases], predict,
+            "heartbeat", caller, "select directive, msg_id, idx from app.heartbeat(%s, %s)", [worker, leases], predict,
             targets=[f"worker {worker}", *(lane.run_id for lane in lanes)], writes=True,
         )  # fmt: skip
 
@@ -65,18 +65,21 @@ class WorkerRules(WorkRules):
             targets=[lane.run_id for lane in lanes],
         )  # fmt: skip
 
-    @rule(caller=CALLER, worker=WORKER, more=st.sampled_from([{}, {}, {"keepLeases": True}]))
-    def register(self, caller: int, worker: str, more: JSON) -> None:
-        self.register_one(caller, worker, more)
+    @rule(caller=CALLER, worker=st.sampled_from([*WORKERS, "w3", "nobody"]), what=st.sampled_from(["again", "again", "keep", "leave"]))
+    def register_or_retire(self, caller: int, worker: str, what: str) -> None:
+        if what == "leave":
+            self.retire(caller, worker)
+        elif worker != "nobody":
+            self.register(caller, worker, {"keepLeases": True} if what == "keep" else {})
 
-    def register_one(self, caller: int, worker: str, more: JSON) -> None:
+    def register(self, caller: int, worker: str, more: JSON) -> None:
         """A worker begins, or begins again: what it held is taken back, and counts as lost."""
         caller = self.free(caller)
-        info = {"appVersion": version_of(worker), "queues": ["intentQ", "sbxQ", "controlQ"], "concurrency": 9, **more}
+        info = {"appVersion": VERSION_OF[worker], "queues": list(QUEUE_NAMES), "concurrency": 9, **more}
         held = self.others(caller)
 
         def predict(world: World, answer: Answer, skip: Any = ()) -> None:
-            world.workers[worker] = Worker(version_of(worker))
+            world.workers[worker] = Worker(VERSION_OF[worker])
             count = 0
             if "keepLeases" not in more:
                 count = work.give_back_all(world, worker, "lease_expired", work.MOST_RECOVERIES, skip)
@@ -89,7 +92,6 @@ class WorkerRules(WorkRules):
             targets=[f"worker {worker}", *held], writes=True,
         )  # fmt: skip
 
-    @rule(caller=CALLER, worker=st.sampled_from(["w3", "nobody"]))
     def retire(self, caller: int, worker: str) -> None:
         caller, held = self.free(caller), self.others(caller)
 

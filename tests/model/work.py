@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from . import moves
+from . import known, moves
 from .recipes import JSON
 from .world import Attempt, Lease, Refused, Run, World
 
@@ -69,7 +69,7 @@ def commit(world: World, worker: str, results: Iterable[JSON]) -> tuple[list[JSO
             refused.append(result)
             continue
         run = world.edit(found[0].run_id)
-        attempt = next(a for a in run.attempts if (a.idx, a.task, a.number) == _place(found[1]))
+        attempt = run.at(found[1].spot)
         lease = attempt.lease
         assert lease is not None
         before = len(run.attempts)
@@ -83,14 +83,9 @@ def commit(world: World, worker: str, results: Iterable[JSON]) -> tuple[list[JSO
     return refused, lanes
 
 
-def _place(attempt: Attempt) -> tuple[int, str, int]:
-    return attempt.idx, attempt.task, attempt.number
-
-
-def keep_lane(world: World, run_id: str, attempt: Attempt, lease: Lease) -> None:
-    """The next step stays with the worker, under the same lease."""
-    world.bottom.pulse += 1
-    attempt.status, attempt.lease = "PENDING", replace(lease, extended=world.bottom.pulse)
+def keep_lane(attempt: Attempt, lease: Lease) -> None:
+    """The next step stays with the worker, under the same lease, which only heartbeats extend."""
+    attempt.begin(lease)
 
 
 def fire_timers(world: World, skip: Collection[str]) -> None:
@@ -117,14 +112,15 @@ def _expired(world: World, attempt: Attempt) -> bool:
 
 
 def lose_all(world: World, run_id: str, which: Any, code: str, most: int | None) -> int:
-    """The chosen attempts of a run lose their lease; how many."""
+    """The chosen attempts of a run lose their lease; how many were held."""
     run = world.look(run_id)
-    places = [_place(attempt) for attempt in run.attempts if attempt.lease is not None and which(attempt)]
+    places = [attempt.spot for attempt in run.attempts if attempt.lease is not None and which(attempt)]
     if places:
         run = world.edit(run_id)
     for place in places:
-        attempt = next(a for a in run.attempts if _place(a) == place)
-        moves.lose(run, attempt, code, most)
+        moves.lose(run, run.at(place), code, most)
+    if known.LANES_OF_ENDED_RUNS_ARE_NOT_COUNTED:
+        return sum(run.at(place).status == "ERROR" for place in places)
     return len(places)
 
 
@@ -134,21 +130,28 @@ def registered(world: World, name: str) -> None:
         raise Refused("PT404", "worker_not_found")
 
 
-def heartbeat(world: World, name: str, leases: Sequence[JSON]) -> tuple[dict[int, str], set[tuple[str, int]]]:
-    """Directives by message (lost, cancel; maybe where the contract is silent), and the leases that are extended."""
+def heartbeat(world: World, name: str, leases: Sequence[JSON]) -> tuple[dict[Any, str], set[tuple[str, int]]]:
+    """Directives by (message, idx): lost, cancel, or maybe where the contract is silent; and the leases extended."""
     registered(world, name)
     directives, extended = {}, set()
     for item in leases:
+        place = item["msgId"], item["idx"]
         found = holder(world, name, item)
         if found is None:
-            directives[item["msgId"]] = "lost"
+            # a beat that crossed the commit of its step: the lane is still there, with the next one
+            directives[place] = "maybe" if _went_on(world, name, item) else "lost"
             continue
         extended.add((item["queue"], item["msgId"]))
         if not found[0].live:
-            directives[item["msgId"]] = "cancel"
+            directives[place] = "cancel"
         elif not found[0].awaits(found[1]):
-            directives[item["msgId"]] = "maybe"
+            directives[place] = "maybe"
     return directives, extended
+
+
+def _went_on(world: World, name: str, item: JSON) -> bool:
+    run = world.find(item["runId"])
+    return any(holder(world, name, {**item, "idx": idx}) for idx in range(len(run.recipe.steps) if run else 0))
 
 
 def release(world: World, name: str, leases: Sequence[JSON], skip: Collection[str]) -> int:
@@ -157,10 +160,8 @@ def release(world: World, name: str, leases: Sequence[JSON], skip: Collection[st
     for item in leases:
         found = holder(world, name, item)
         if found is not None and found[0].run_id not in skip:
-            place = _place(found[1])
-            count += lose_all(
-                world, found[0].run_id, lambda a, place=place: _place(a) == place, "lease_released", None
-            )
+            place = found[1].spot
+            count += lose_all(world, found[0].run_id, lambda a, place=place: a.spot == place, "lease_released", None)
     return count
 
 

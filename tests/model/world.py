@@ -40,6 +40,10 @@ class Lease:
         return self.queue, self.msg_id
 
 
+# (idx, task, number)
+Place = tuple[int, str, int]
+
+
 @dataclass
 class Attempt:
     """One try of a step, or of a task (`task` is its key, `order` its place, `body` what it is about)."""
@@ -56,9 +60,18 @@ class Attempt:
     wanted: tuple[str, ...] = ()
     lost: bool = False
     epoch: int = 0
+    born: int = 0
     output: Any = None
     artifacts: tuple[str, ...] = ()
     cached_from: str | None = None
+
+    @property
+    def spot(self) -> Place:
+        return self.idx, self.task, self.number
+
+    def begin(self, lease: Lease) -> None:
+        """A worker has it."""
+        self.status, self.lease = "PENDING", lease
 
     @property
     def waits_for_tasks(self) -> bool:
@@ -124,6 +137,9 @@ class Run:
     def step(self, idx: int) -> Step:
         return self.recipe.steps[idx]
 
+    def at(self, place: Place) -> Attempt:
+        return next(attempt for attempt in self.attempts if attempt.spot == place)
+
     def tries(self, idx: int, task: str = "") -> list[Attempt]:
         """The attempts of a step or task, oldest first."""
         return [a for a in self.attempts if a.idx == idx and a.task == task]
@@ -172,6 +188,8 @@ class World:
         self.audits: Counter[str] = Counter()
         self.receipts: set[tuple[str, str]] = set()
         self.workers: dict[str, Worker] = {}
+        # a claim of a run that works already locks the attempt and not the run: others may change the run meanwhile
+        self.claims: dict[str, list[tuple[Place, Lease]]] = {}
         # ids this world may hold a row lock on without having changed the run
         self.locks: set[str] = set()
         if below is None:
@@ -197,7 +215,14 @@ class World:
 
     def find(self, run_id: str) -> Run | None:
         """A run, to look at."""
-        return next((level.runs[run_id] for level in self.levels() if run_id in level.runs), None)
+        if run_id in self.runs:
+            return self.runs[run_id]
+        run = self.below.find(run_id) if self.below else None
+        if run is not None and run_id in self.claims:
+            run = run.clone()
+            for place, lease in self.claims[run_id]:
+                run.at(place).begin(lease)
+        return run
 
     def look(self, run_id: str) -> Run:
         run = self.find(run_id)
@@ -208,13 +233,22 @@ class World:
         """A run, to change."""
         if run_id not in self.runs:
             self.runs[run_id] = self.look(run_id).clone()
+            self.claims.pop(run_id, None)
         return self.runs[run_id]
 
+    def claim(self, run_id: str, place: Place, lease: Lease) -> None:
+        """A worker gets a step that waited in line."""
+        run = self.look(run_id)
+        if run.status == "PENDING" and run_id not in self.runs:
+            self.claims.setdefault(run_id, []).append((place, lease))
+            return
+        run = self.edit(run_id)
+        run.status = "PENDING"
+        run.at(place).begin(lease)
+
     def all_runs(self) -> dict[str, Run]:
-        merged: dict[str, Run] = {}
-        for level in reversed(list(self.levels())):
-            merged.update(level.runs)
-        return merged
+        ids = sorted(set().union(*(level.runs for level in self.levels())))
+        return {run_id: self.look(run_id) for run_id in ids}
 
     def all_intents(self) -> set[str]:
         return set().union(*(level.intents for level in self.levels()))
@@ -245,13 +279,18 @@ class World:
 
     def held(self) -> set[str]:
         """Ids on which this world may hold a lock."""
-        return set(self.runs) | self.intents | self.locks
+        return set(self.runs) | set(self.claims) | self.intents | self.locks
 
     def merge(self) -> None:
         """Everything of this world becomes that of the one below."""
         below = self.below
         assert below is not None
         below.runs.update(self.runs)
+        for run_id in self.runs:
+            below.claims.pop(run_id, None)
+        for run_id, claims in self.claims.items():
+            for place, lease in claims:
+                below.claim(run_id, place, lease)
         below.intents |= self.intents
         below.audits.update(self.audits)
         below.receipts |= self.receipts
