@@ -98,19 +98,12 @@ def advance(world: World, run: Run, idx: int) -> None:
 
 def succeed(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
     """A SUCCESS that was accepted."""
-    fan = run.step(attempt.idx).fan
     tasks = result.get("tasks") or []
-    if tasks and (attempt.task or fan is None):
-        give_up(world, run, attempt, "tasks_not_expected")
+    if tasks and (fault := unwelcome(run, attempt, len(tasks))):
+        give_up(world, run, attempt, fault)
         return
     if tasks and not run.live:
         attempt.status, attempt.lease = "CANCELLED", None
-        return
-    if tasks and len(tasks) > run.step(attempt.idx).most:
-        give_up(world, run, attempt, "too_many_tasks")
-        return
-    if tasks and len(tasks) > (run.options.get("budget") or {}).get("tasks", len(tasks)):
-        give_up(world, run, attempt, "budget_violation")
         return
     attempt.output = result.get("output")
     if tasks:
@@ -124,6 +117,24 @@ def succeed(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
         join(world, run, attempt)
     else:
         advance(world, run, attempt.idx)
+
+
+def unwelcome(run: Run, attempt: Attempt, count: int) -> str | None:
+    """Why a step may not make so many tasks; tasks of other steps and all attempts use up the budget, too."""
+    if attempt.task or run.step(attempt.idx).fan is None:
+        return "tasks_not_expected"
+    if count > run.step(attempt.idx).most:
+        return "too_many_tasks"
+    budget = run.options.get("budget") or {}
+    made = len({(a.idx, a.task) for a in run.attempts if a.task and a.idx != attempt.idx})
+    if made + count > budget.get("tasks", made + count):
+        return "budget_violation"
+    used = attempts_used(run)
+    return "budget_violation" if used + count > budget.get("attempts", used + count) else None
+
+
+def attempts_used(run: Run) -> int:
+    return sum(not attempt.lost for attempt in run.attempts)
 
 
 def fan_out(world: World, run: Run, parent: Attempt, tasks: list[Any]) -> None:
@@ -185,7 +196,8 @@ def break_down(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
         1 for a in run.tries(attempt.idx, attempt.task) if a.status == "ERROR" and not a.lost and counts(run, a)
     )
     retryable = error.get("retryable", error["code"] == "infra")
-    if not (run.live and retryable and used < retry.attempts and run.awaits(attempt)):
+    within = attempts_used(run) < (run.options.get("budget") or {}).get("attempts", 1000)
+    if not (run.live and retryable and used < retry.attempts and within and run.awaits(attempt)):
         give_up(world, run, attempt, error["code"])
     elif wait := retry.wait(used):
         due = world.bottom.clock + wait

@@ -23,7 +23,7 @@ OPTIONS = st.fixed_dictionaries(
         "priority": st.sampled_from([0, 7]),
         "timeoutMS": st.sampled_from([3 * TICK_MS, 12 * TICK_MS]),
         "recipeVersion": st.sampled_from([1, 1, 2]),
-        "budget": st.sampled_from([{"tasks": 2}, {"steps": 3}, {"steps": 9}]),
+        "budget": st.sampled_from([{"tasks": 2}, {"steps": 3}, {"steps": 9}, {"attempts": 4}]),
         "workload": st.sampled_from([{"tasks": 2}, {"tasks": 9}]),
         "appVersion": st.sampled_from(["0.1.0", "v2"]),
         "tenantId": st.sampled_from(["t"]),
