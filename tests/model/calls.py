@@ -96,11 +96,9 @@ def start_run(world: World, wid: str, options: JSON) -> JSON:
 
 def start_runs(world: World, items: Sequence[tuple[JSON, bool, JSON]]) -> list[JSON]:
     """All or nothing. An item is an intent's body, whether it is given by its id only, and options."""
-    for body, by_id, options in items:
+    for body, by_id, _ in items:
         if not by_id:
             world.intents.add(intent_id(body))
-        wanted = normal(world, options)
-        del wanted
     ids = [intent_id(body) for body, _, _ in items]
     faults = []
     for wid, (_, _, options) in zip(ids, items, strict=True):
@@ -108,15 +106,25 @@ def start_runs(world: World, items: Sequence[tuple[JSON, bool, JSON]]) -> list[J
             check_start(world, wid, options)
         except Refused as refusal:
             faults.append(refusal)
+    refuse_first(faults)
+    answers = []
+    for wid, (_, _, options) in zip(ids, items, strict=True):
+        try:
+            status, replay = begin(world, wid, options)
+        except Refused as refusal:
+            faults.append(refusal)
+        else:
+            answers.append({"workflowID": wid, "status": status, "isReplay": replay})
+    refuse_first(faults)
+    return answers
+
+
+def refuse_first(faults: Sequence[Refused]) -> None:
+    """400 before 404 before 409; the contract does not say which of several of one class."""
     if faults:
         first = min(refusal.sqlstate for refusal in faults)
         codes = {refusal.code for refusal in faults if refusal.sqlstate == first}
         raise Refused(first, codes.pop() if len(codes) == 1 else None)
-    answers = []
-    for wid, (_, _, options) in zip(ids, items, strict=True):
-        status, replay = begin(world, wid, options)
-        answers.append({"workflowID": wid, "status": status, "isReplay": replay})
-    return answers
 
 
 def reply_gate(world: World, run_id: str, key: str, payload: JSON, dedupe: str) -> JSON:

@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from hypothesis import note
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from .actions import ACTIONS
 from .harness import CALLERS, LOCK_NOT_AVAILABLE, Answer, Harness, differences
 from .picture import picture
-from .work import Lane
 from .recipes import intent_id
+from .work import Lane
 from .world import Refused, Worker, World
 
 Predict = Callable[[World, Answer], Any]
-GOALS = 6
+GOALS = 10
 # the workers and what they serve
 VERSION_OF = {"w1": "0.1.0", "w2": "0.1.0", "w3": "0.1.0", "v2": "v2"}
 QUEUE_NAMES = ("intentQ", "sbxQ", "controlQ")
@@ -37,6 +39,7 @@ class Machine(RuleBasedStateMachine):
 
     harness: ClassVar[Harness]
     counts: ClassVar[Counter[tuple[str, str]]] = Counter()
+    moves: ClassVar[Counter[tuple[str, str, str]]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +50,26 @@ class Machine(RuleBasedStateMachine):
         self.open: dict[int, World] = {}
         self.history: list[Lane] = []
         self.finals: dict[str, str] = {}
+        self.statuses: dict[str, tuple[str, str | None]] = {}
+
+    @rule(data=st.data())
+    def step(self, data: st.DataObject) -> None:
+        """One action, by weight, of those that make sense now."""
+        possible = sorted((one for one in ACTIONS if one.when(self)), key=lambda one: -one.weight)
+        names = [one.name for one in possible for _ in range(one.weight)]
+        chosen = data.draw(st.sampled_from(names), label="action")
+        action = next(one for one in possible if one.name == chosen)
+        getattr(self, chosen)(**data.draw(action.arguments, label="with"))
+        self.remember()
+
+    def remember(self) -> None:
+        """Counts what became of the runs."""
+        now = {run_id: (run.status, run.code) for run_id, run in self.base.runs.items()}
+        for run_id, (status, code) in now.items():
+            before = self.statuses.get(run_id, ("", None))
+            if before != (status, code):
+                self.moves[before[0], status, code or ""] += 1
+        self.statuses = now
 
     def teardown(self) -> None:
         for conn in self.harness.callers:
@@ -79,7 +102,7 @@ class Machine(RuleBasedStateMachine):
         before, committed = self.harness.hash(conn), self.harness.hash()
         answer = self.harness.call(conn, statement, *arguments)
         note(f"{action} by {caller}{' in a transaction' if caller in self.open else ''}: {arguments} → "
-             f"{answer.sqlstate or answer.rows} {answer.text}")  # fmt: skip
+             f"{answer.sqlstate or answer.rows} {answer.text.partition(chr(10))[0]}")  # fmt: skip
         if answer.sqlstate is not None:
             self._refused(action, caller, answer, predictions, targets, committed)
             return None

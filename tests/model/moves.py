@@ -278,8 +278,6 @@ def reopen(world: World, run: Run, asks_again: bool) -> None:
             open_door(world, run, gate.key)
         else:
             enter(world, run, idx)
-            if run.status == "PENDING":
-                run.status = "ENQUEUED"
 
 
 def fork(world: World, source: Run, run_id: str, step_n: int, seq: int) -> Run:

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
 
 from . import calls, work
+from .actions import action
 from .harness import CALLERS, Answer
 from .machine import GOALS, Machine, Mismatch, intent, same
 from .recipes import JSON, intent_id
@@ -65,7 +65,7 @@ class ControlRules(Machine):
 
     # --- gates ------------------------------------------------------------------------------------------------------
 
-    @rule(caller=CALLER, pick=PICK, by=st.sampled_from(["ann", "ann", "bob"]), decision=DECISION, dedupe=DEDUPE)
+    @action(weight=3, caller=CALLER, pick=PICK, by=st.sampled_from(["ann", "ann", "bob"]), decision=DECISION, dedupe=DEDUPE)
     def approve_plan(self, caller: int, pick: int, by: str, decision: str, dedupe: str | None) -> None:
         run_id = self.pick_gated(caller, pick)
         notes = "not this" if decision == "no" else None
@@ -75,16 +75,24 @@ class ControlRules(Machine):
             targets=[run_id],
         )  # fmt: skip
 
-    @rule(
+    @action(
+        weight=3,
         caller=CALLER, pick=PICK, key=st.sampled_from(["tell", "sign", "sign", "approve-plan", "other"]),
         payload=st.sampled_from([{"decision": "yes"}, {"decision": "yes", "more": 1}, {"decision": "no"}, {"n": 1}]),
         dedupe=st.sampled_from(["a", "b"]),
     )  # fmt: skip
     def reply_gate(self, caller: int, pick: int, key: str, payload: JSON, dedupe: str) -> None:
         run_id = self.pick_with(caller, pick, "WAITING_INPUT")
-        doors = [k for k, door in self.view(caller).look(run_id).doors.items() if door.status == "OPEN"] \
-            if self.view(caller).find(run_id) else []  # fmt: skip
-        key = doors[0] if doors and pick % 3 else key
+        if (open_doors := self.open_doors(caller)) and pick % 3:
+            run_id, key = open_doors[pick % len(open_doors)]
+        self.answer(caller, run_id, key, payload, dedupe)
+
+    def open_doors(self, caller: int) -> list[tuple[str, str]]:
+        """The gates that wait for an answer."""
+        runs = self.view(caller).all_runs()
+        return [(r, key) for r, run in runs.items() for key, door in run.doors.items() if door.status == "OPEN"]
+
+    def answer(self, caller: int, run_id: str, key: str, payload: JSON, dedupe: str) -> None:
         self.perform(
             "reply_gate", caller, "select app.reply_gate(%s, %s, %s, %s, 'test')", [run_id, key, payload, dedupe],
             lambda world, answer: same(calls.reply_gate(world, run_id, key, payload, dedupe), answer.value),
@@ -100,20 +108,21 @@ class ControlRules(Machine):
             targets=[run_id],
         )  # fmt: skip
 
-    @rule(caller=CALLER, pick=PICK, dry=DRY)
+    @action(weight=2, caller=CALLER, pick=PICK, dry=DRY)
     def cancel(self, caller: int, pick: int, dry: bool) -> None:
         self.control("cancel_run", caller, self.pick_run(caller, pick), dry, calls.cancel_run)
 
-    @rule(caller=CALLER, pick=PICK, dry=DRY)
+    @action(weight=3, caller=CALLER, pick=PICK, dry=DRY)
     def resume(self, caller: int, pick: int, dry: bool) -> None:
         run_id = self.pick_with(caller, pick, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
         self.control("resume_run", caller, run_id, dry, calls.resume_run)
 
-    @rule(caller=CALLER, pick=PICK, dry=DRY)
+    @action(weight=3, caller=CALLER, pick=PICK, dry=DRY)
     def repair(self, caller: int, pick: int, dry: bool) -> None:
         self.control("repair_run", caller, self.pick_with(caller, pick, "ERROR"), dry, calls.repair_run)
 
-    @rule(
+    @action(
+        weight=2,
         caller=CALLER, pick=PICK, step_n=st.integers(0, 4), dry=DRY,
         version=st.sampled_from([None, None, "v2"]), patch=st.sampled_from([None, None, {"mended": True}]),
     )  # fmt: skip
@@ -140,23 +149,21 @@ class ControlRules(Machine):
 
     # --- time, transactions -----------------------------------------------------------------------------------------
 
-    @rule(ticks=st.sampled_from([1, 1, 2, 4]))
+    @action(weight=2, ticks=st.sampled_from([1, 1, 2, 4]))
     def advance(self, ticks: int) -> None:
         with self.by_owner("advance"):
             self.harness.advance(ticks)
             self.base.clock += ticks
         self.verify()
 
-    @precondition(lambda self: len(self.open) < CALLERS - 1)
-    @rule(caller=CALLER)
+    @action(weight=2, when=lambda self: len(self.open) < CALLERS - 1, caller=CALLER)
     def begin(self, caller: int) -> None:
         caller = self.free(caller)
         self.harness.callers[caller].execute("begin")
         self.open[caller] = World(self.base)
         self.count("begin", "done")
 
-    @precondition(lambda self: self.open)
-    @rule(pick=PICK)
+    @action(weight=6, when=lambda self: self.open, pick=PICK)
     def commit(self, pick: int) -> None:
         caller = sorted(self.open)[pick % len(self.open)]
         self.harness.callers[caller].commit()
@@ -166,8 +173,7 @@ class ControlRules(Machine):
         self.count("commit", "done")
         self.verify()
 
-    @precondition(lambda self: self.open)
-    @rule(pick=PICK)
+    @action(when=lambda self: self.open, pick=PICK)
     def rollback(self, pick: int) -> None:
         before = self.harness.hash()
         self.abort(sorted(self.open)[pick % len(self.open)])
@@ -177,7 +183,7 @@ class ControlRules(Machine):
 
     # --- reads, and hands on the tables -----------------------------------------------------------------------------
 
-    @rule(caller=CALLER, pick=PICK)
+    @action(caller=CALLER, pick=PICK)
     def read(self, caller: int, pick: int) -> None:
         run_id = self.pick_run(caller, pick)
 
@@ -203,7 +209,7 @@ class ControlRules(Machine):
             [run_id] * 3, lambda world, answer: predict(world, answer) if answer.rows else calls.header(world, run_id),
         )  # fmt: skip
 
-    @rule(pick=PICK, final=st.booleans(), to=STATUS, change=CHANGE)
+    @action(pick=PICK, final=st.booleans(), to=STATUS, change=CHANGE)
     def by_owner_hand(self, pick: int, final: bool, to: str, change: str) -> None:
         if final:
             self.change_final(pick, change)
@@ -246,7 +252,7 @@ class ControlRules(Machine):
             raise Mismatch(f"{action} was refused and wrote")
         self.count(action, "refused PT409")
 
-    @rule(
+    @action(
         caller=CALLER, pick=PICK,
         case=st.sampled_from(["actor", "step", "gate", "result", "want", "lease", "filter", "worker", "artifact", "intent"]),
     )  # fmt: skip

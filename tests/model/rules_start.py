@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
 
 from . import calls
+from .actions import action
 from .harness import CALLERS
 from .machine import GOALS, Machine, intent, same
 from .recipes import JSON, TICK_MS, VERSIONS, intent_id
@@ -16,7 +16,7 @@ CALLER = st.integers(0, CALLERS - 1)
 GOAL = st.integers(0, GOALS - 1)
 # Few values, so that the same start often comes again; the rare ones are drift.
 OPTIONS = st.fixed_dictionaries(
-    {"recipeName": st.sampled_from(["chain", "four", "fans", "stubborn", "queues", "asks", "four", "fans"])},
+    {"recipeName": st.sampled_from(["four", "chain", "fans", "stubborn", "queues", "asks", "four", "fans"])},
     optional={
         "queuePartitionKey": st.sampled_from(["p", "q"]),
         "lane": st.sampled_from(["interactive", "batch"]),
@@ -29,7 +29,7 @@ OPTIONS = st.fixed_dictionaries(
         "tenantId": st.sampled_from(["t"]),
     },
 )
-PLAIN = st.fixed_dictionaries({"recipeName": st.sampled_from(["chain", "four", "fans", "stubborn", "queues", "asks"])})
+PLAIN = st.fixed_dictionaries({"recipeName": st.sampled_from(["four", "fans", "stubborn", "asks", "four", "chain", "queues", "asks"])})
 WRONG: list[JSON] = [
     {"recipeName": "nobody"},
     {"recipeName": "chain", "recipeVersion": 9},
@@ -41,7 +41,7 @@ _MALFORMED = WRONG[2:]
 
 
 class StartRules(Machine):
-    @rule(caller=CALLER, goal=GOAL)
+    @action(caller=CALLER, goal=GOAL)
     def create_intent(self, caller: int, goal: int) -> None:
         self.create(caller, goal)
 
@@ -53,15 +53,17 @@ class StartRules(Machine):
             targets=[intent_id(body)],
         )  # fmt: skip
 
-    @rule(caller=CALLER, goal=GOAL, options=PLAIN)
+    @action(weight=3, caller=CALLER, goal=GOAL, options=PLAIN)
     def start_plain(self, caller: int, goal: int, options: JSON) -> None:
-        self.start(caller, goal, options)
+        """A run that is not there yet, when there is one left."""
+        missing = [n for n in range(GOALS) if not self.view(caller).find(intent_id(intent(n)))]
+        self.start(caller, missing[goal % len(missing)] if missing else goal, options)
 
-    @rule(caller=CALLER, goal=GOAL, options=OPTIONS)
+    @action(weight=2, caller=CALLER, goal=GOAL, options=OPTIONS)
     def start_any(self, caller: int, goal: int, options: JSON) -> None:
         self.start(caller, goal, options)
 
-    @rule(caller=CALLER, goal=GOAL, twist=st.sampled_from(["lane", "priority", "timeoutMS", "tenantId", "same", "pinned"]))
+    @action(caller=CALLER, goal=GOAL, twist=st.sampled_from(["lane", "priority", "timeoutMS", "tenantId", "same", "pinned"]))
     def start_again(self, caller: int, goal: int, twist: str) -> None:
         """A start like that of a run that is there, or with one argument that differs."""
         run = self.view(caller).find(intent_id(intent(goal)))
@@ -83,7 +85,7 @@ class StartRules(Machine):
             targets=[wid],
         )  # fmt: skip
 
-    @rule(caller=CALLER, items=st.lists(st.tuples(GOAL, st.booleans(), st.one_of(PLAIN, OPTIONS)), max_size=3))
+    @action(caller=CALLER, items=st.lists(st.tuples(GOAL, st.booleans(), st.one_of(PLAIN, OPTIONS)), max_size=3))
     def start_runs(self, caller: int, items: list[tuple[int, bool, JSON]]) -> None:
         wanted = [(intent(goal), by_id, options) for goal, by_id, options in items]
         given = [
@@ -111,7 +113,7 @@ class StartRules(Machine):
 
         self.perform("start_run", caller, "select app.start_run(%s, %s)", [wid, options], predict, targets=[wid])
 
-    @rule(what=st.sampled_from(["1", "2", "partitioned", "free", "free"]))
+    @action(what=st.sampled_from(["1", "2", "partitioned", "free", "free"]))
     def settings(self, what: str) -> None:
         if what in ("1", "2"):
             self.activate(int(what))

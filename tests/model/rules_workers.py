@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
 
 from . import work
+from .actions import action
 from .harness import Answer
 from .machine import QUEUE_NAMES, VERSION_OF, Mismatch
 from .recipes import JSON
@@ -25,8 +25,7 @@ class WorkerRules(WorkRules):
         own = [lane for lane in chosen if lane.worker == mine]
         return own or chosen
 
-    @precondition(lambda self: self.history)
-    @rule(caller=CALLER, worker=WORKER, picks=st.lists(PICK, min_size=1, max_size=4))
+    @action(when=lambda self: self.history, caller=CALLER, worker=WORKER, picks=st.lists(PICK, min_size=1, max_size=4))
     def heartbeat(self, caller: int, worker: str, picks: list[int]) -> None:
         caller, lanes = self.free(caller), self._some(picks, worker)
         leases = [lane.lease() for lane in lanes]
@@ -47,8 +46,7 @@ class WorkerRules(WorkRules):
             targets=[f"worker {worker}", *(lane.run_id for lane in lanes)], writes=True,
         )  # fmt: skip
 
-    @precondition(lambda self: self.history)
-    @rule(caller=CALLER, worker=WORKER, picks=st.lists(PICK, min_size=1, max_size=3))
+    @action(when=lambda self: self.history, caller=CALLER, worker=WORKER, picks=st.lists(PICK, min_size=1, max_size=3))
     def release(self, caller: int, worker: str, picks: list[int]) -> None:
         lanes = self._some(picks, worker)
         leases = [lane.lease() for lane in lanes]
@@ -65,7 +63,7 @@ class WorkerRules(WorkRules):
             targets=[lane.run_id for lane in lanes],
         )  # fmt: skip
 
-    @rule(caller=CALLER, worker=st.sampled_from([*WORKERS, "w3", "nobody"]), what=st.sampled_from(["again", "again", "keep", "leave"]))
+    @action(caller=CALLER, worker=st.sampled_from([*WORKERS, "w3", "nobody"]), what=st.sampled_from(["again", "again", "keep", "leave"]))
     def register_or_retire(self, caller: int, worker: str, what: str) -> None:
         if what == "leave":
             self.retire(caller, worker)
@@ -108,8 +106,7 @@ class WorkerRules(WorkRules):
             targets=[f"worker {worker}", *held], writes=True,
         )  # fmt: skip
 
-    @precondition(lambda self: self.lanes(0))
-    @rule()
+    @action(when=lambda self: self.lanes(0))
     def age_leases(self) -> None:
         """Every holder has been silent for too long, except those that a transaction has its hands on."""
         with self.by_owner("age leases"):

@@ -1,4 +1,6 @@
 from pathlib import Path
+
+
 def test_probe(server, template):
     name = server.create(template)
     for p in ("0000_setup.sql","0001_helpers.sql"):

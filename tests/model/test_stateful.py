@@ -14,24 +14,18 @@ from psycopg import Connection
 
 from .harness import Harness
 from .machine import Machine
-from .rules_control import ControlRules
-from .rules_start import StartRules
-from .rules_workers import WorkerRules
+from .rules_all import Everything
 
-EXAMPLES = int(os.environ.get("SISU_MODEL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("SISU_MODEL_EXAMPLES", "100"))
 # SISU_MODEL_SHRINK=0: the first sequence that fails, as it was found
 PHASES = [Phase.generate, Phase.shrink] if os.environ.get("SISU_MODEL_SHRINK") != "0" else [Phase.generate]
-STEPS = int(os.environ.get("SISU_MODEL_STEPS", "60"))
-
-
-class Everything(StartRules, WorkerRules, ControlRules):
-    """All rules."""
+STEPS = int(os.environ.get("SISU_MODEL_STEPS", "100"))
 
 
 def test_the_engine_does_what_its_contract_says(
     connect: Callable[..., Connection[Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Machine.harness, Machine.counts = Harness(connect), Counter()
+    Machine.harness, Machine.counts, Machine.moves = Harness(connect), Counter(), Counter()
     run_state_machine_as_test(
         Everything,
         settings=settings(
@@ -50,3 +44,6 @@ def test_the_engine_does_what_its_contract_says(
         print(f"\n{sum(Machine.counts.values())} calls")
         for (action, outcome), count in sorted(Machine.counts.items()):
             print(f"  {action:24} {outcome:24} {count}")
+        print("what became of the runs")
+        for (before, after, code), count in sorted(Machine.moves.items()):
+            print(f"  {before or '-':14} → {after:30} {code:30} {count}")
