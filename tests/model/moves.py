@@ -195,7 +195,8 @@ def break_down(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
     used = sum(
         1 for a in run.tries(attempt.idx, attempt.task) if a.status == "ERROR" and not a.lost and counts(run, a)
     )
-    retryable = error.get("retryable", error["code"] == "infra")
+    by_code = error["code"] == "infra" and (bool(attempt.task) or retry != Retry())
+    retryable = error.get("retryable", by_code)
     within = attempts_used(run) < (run.options.get("budget") or {}).get("attempts", 1000)
     if not (run.live and retryable and used < retry.attempts and within and run.awaits(attempt)):
         give_up(world, run, attempt, error["code"])

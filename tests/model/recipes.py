@@ -15,7 +15,7 @@ TICK_MS = 300_000
 
 @dataclass(frozen=True)
 class Retry:
-    """How often, and how many ticks lie between; `infra` is retryable."""
+    """How often, and how many ticks lie between; `infra` is retryable, but for a step without a policy."""
 
     attempts: int = 1
     first_wait: int = 0

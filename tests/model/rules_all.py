@@ -27,6 +27,18 @@ class Everything(StartRules, WorkerRules, ControlRules):
         for goal, chosen in enumerate(options):
             self.start(0, goal, chosen)
 
+    @action(weight=3, caller=CALLER, worker=st.sampled_from(WORKERS), ticks=st.sampled_from([2, 1, 4]))
+    def time_passes(self, caller: int, worker: str, ticks: int) -> None:
+        """The clock moves on, and somebody sees to what is due."""
+        self.advance(ticks)
+        self.recover(caller, worker, {})
+
+    @action(weight=2, when=lambda self: self.lanes(0), caller=CALLER, worker=st.sampled_from(WORKERS))
+    def silence(self, caller: int, worker: str) -> None:
+        """All workers are silent for too long, and somebody takes over."""
+        self.age_leases()
+        self.recover(caller, worker, {})
+
     @action(weight=14, caller=CALLER, pick=PICK, kind=WELL, tasks=TASKS, options=PLAIN)
     def drive(self, caller: int, pick: int, kind: str, tasks: list[int], options: JSON) -> None:
         """What happens most at a real installation: a result, a claim, an answer, a start; whichever is possible."""

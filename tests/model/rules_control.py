@@ -149,7 +149,7 @@ class ControlRules(Machine):
 
     # --- time, transactions -----------------------------------------------------------------------------------------
 
-    @action(weight=2, ticks=st.sampled_from([1, 1, 2, 4]))
+    @action(weight=3, ticks=st.sampled_from([1, 2, 1, 4]))
     def advance(self, ticks: int) -> None:
         with self.by_owner("advance"):
             self.harness.advance(ticks)

@@ -91,7 +91,8 @@ class WorkerRules(WorkRules):
         )  # fmt: skip
 
     def retire(self, caller: int, worker: str) -> None:
-        caller, held = self.free(caller), self.others(caller)
+        caller = self.free(caller)
+        held = self.others(caller)
 
         def predict(world: World, answer: Answer, skip: Any = ()) -> None:
             known = world.worker(worker)

@@ -10,7 +10,7 @@ from . import known, moves
 from .recipes import JSON
 from .world import Attempt, Lease, Refused, Run, World
 
-MOST_RECOVERIES = 2
+MOST_RECOVERIES = 1
 
 
 @dataclass(frozen=True)
