@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +57,12 @@ class Field:
 
 def functions(conn: Connection[Any]) -> list[Function]:
     """All of them, whatever is added later included."""
-    return [
+    found = [
         Function(name, tuple(roles), tuple(zip(names, types, strict=True)), len(types) - defaults)
         for name, roles, names, types, defaults in conn.execute(FUNCTIONS.encode()).fetchall()
     ]
+    # the more it takes, the more often it is tried
+    return [one for one in found for _ in range(1 + sum(kind == "jsonb" for _, kind in one.arguments) * 2 + len(one.arguments) // 2)]
 
 
 def shapes(conn: Connection[Any]) -> dict[str, list[Field]]:
@@ -79,9 +81,14 @@ def as_json(value: Any) -> str:
 class Arguments:
     """Strategies that know what is in the database: its ids, and the shapes of its reference."""
 
-    def __init__(self, names: dict[str, Sequence[str]], known: dict[str, list[Field]]) -> None:
-        """names: by a word that occurs in the name of an argument or a field, what there is of that."""
-        self.known, self.names = known, names
+    def __init__(
+        self, names: dict[str, list[str]], held: dict[str, list[dict[str, Any]]], known: dict[str, list[Field]]
+    ) -> None:
+        """names: by a word that occurs in the name of an argument or a field, what there is of that.
+
+        held: by shape, or by the name of an argument, fields of objects that the database takes for good, the tokens of leases that are held.
+        """
+        self.known, self.names, self.held = known, names, held
         odd = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
         everything = sorted({one for some in names.values() for one in some})
         self.texts = st.one_of(st.sampled_from(everything), st.sampled_from(ODD_TEXTS), odd)
@@ -121,23 +128,54 @@ class Arguments:
     def shaped(self, function: str, name: str) -> st.SearchStrategy[Any]:
         """An object of a shape that this argument might have, or a list of them, with a few things wrong."""
         fitting = [s for s in self.known if s in (function, name) or name == s + "s" or function.startswith(s)]
+        if name in self.held:
+            return st.one_of(st.sampled_from(self.held[name]), self.any_json)
         shape = st.one_of(st.sampled_from(fitting or sorted(self.known)), st.sampled_from(sorted(self.known)))
         one = shape.flatmap(self.object)
         many = st.lists(one, max_size=3)
         return st.one_of(many, many, one) if name.endswith("s") and name != "options" else st.one_of(one, one, many)
 
     def object(self, shape: str) -> st.SearchStrategy[dict[str, Any]]:
-        fields = {f.name: self.field(f) for f in self.known[shape] if re.fullmatch(r"\w+", f.name)}
+        """Right in every field, or at the edges, or spoilt."""
+        edgy = self._object(shape, self.field)
+        spoilt = st.tuples(edgy, st.dictionaries(self.keys, self.any_json, max_size=2)).map(lambda two: {**two[0], **two[1]})
+        right = self._object(shape, self.right_field)
+        any_of_them = st.one_of(right, right, edgy, spoilt)
+        if shape not in self.held:
+            return any_of_them
+        held = st.sampled_from(self.held[shape])
+        return st.one_of(any_of_them, st.tuples(any_of_them, held).map(lambda two: {**two[0], **two[1]}))
+
+    def _object(self, shape: str, field: Callable[[Field], st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+        fields = {f.name: field(f) for f in self.known[shape] if re.fullmatch(r"\w+", f.name)}
         needed = {f.name for f in self.known[shape] if f.required}
-        good = st.fixed_dictionaries(
-            {name: one for name, one in fields.items() if name in needed},
-            optional={name: one for name, one in fields.items() if name not in needed},
-        )
-        spoilt = st.tuples(good, st.dictionaries(self.keys, self.any_json, max_size=2)).map(lambda two: {**two[0], **two[1]})
-        return st.one_of(good, good, good, spoilt)
+        others = st.lists(st.sampled_from(sorted(set(fields) - needed)), max_size=3) if set(fields) - needed else st.just([])
+        return others.flatmap(lambda more: st.fixed_dictionaries({name: fields[name] for name in sorted({*needed, *more})}))
+
+    def right_field(self, field: Field) -> st.SearchStrategy[Any]:
+        """What the reference allows, with a preference for the edges."""
+        low, high = int(field.lowest or 0), int(field.highest or 9)
+        fitting = next((self.names[word] for word in self.names if word in field.name.lower()), ["ann", "x1"])
+        numbers = st.sampled_from(sorted({low, high, min(low + 1, high), min(low + 2, high)})).map(lambda n: f"@{n}@")
+        shape = self.shape_of(field.name)
+        inner: st.SearchStrategy[Any] = st.deferred(lambda: self._object(str(shape), self.right_field)) if shape else st.just({})
+        strategies: dict[str, st.SearchStrategy[Any]] = {
+            "string": st.sampled_from(list(field.one_of or fitting)),
+            "integer": numbers,
+            "number": numbers,
+            "boolean": st.booleans(),
+            "object": inner,
+            "array": st.lists(inner if shape else st.sampled_from(fitting), min_size=min(low, 1), max_size=3),
+        }
+        return strategies.get(field.type, self.any_json)
+
+    def shape_of(self, name: str) -> str | None:
+        """The nested shape of a field, when the reference has one of its name."""
+        also = {"budget": "workload", "intent": "create_intent"}
+        return next((s for s in self.known if name in (s, s + "s") or also.get(name) == s), None)
 
     def field(self, field: Field) -> st.SearchStrategy[Any]:
-        """Mostly of the right type, often at the edge of what is allowed."""
+        """Mostly of the right type, often at the edge of what is allowed or beyond."""
         edges = [f"@{int(edge) + by}@" for edge in (field.lowest, field.highest) if edge is not None for by in (-1, 0, 1)]
         right: dict[str, st.SearchStrategy[Any]] = {
             "string": st.sampled_from(list(field.one_of)) if field.one_of else self.text(field.name),
@@ -152,7 +190,7 @@ class Arguments:
 
     def _inner(self, name: str) -> st.SearchStrategy[Any]:
         """A nested shape, when the reference has one of this name."""
-        shape = next((s for s in self.known if name in (s, s + "s") or s == f"create_{name}"), None)
+        shape = self.shape_of(name)
         return st.deferred(lambda: self.object(shape)) if shape else st.dictionaries(self.keys, self.any_json, max_size=2)
 
 

@@ -31,8 +31,9 @@ class Stage:
 
     def __init__(self, connect: Callable[..., Connection[Any]]) -> None:
         self.harness = Harness(connect)
-        self.harness.reset([intent(n) for n in range(9)], VERSION_OF)
+        self.harness.reset([intent(n) for n in range(11)], VERSION_OF)
         self.conn = self.harness.owner
+        self.lanes: list[dict[str, Any]] = []
         self.runs = [intent_id(intent(n)) for n in range(8)]
         for goal, name in enumerate(["asks", "chain", "four", "stubborn", "chain", "chain", "fans"]):
             self._call("select app.start_run(%s, %s)", self.runs[goal], {"recipeName": name, "queuePartitionKey": f"p{goal}", "priority": goal})
@@ -48,7 +49,15 @@ class Stage:
         self._finish(fanned, tasks=[1, 2])
         self.lanes = [self._claim(fanned)]
         self._call("select app.reply_gate(%s, 'sign', '{\"decision\": \"yes\"}', 'a', 'test')", waits)
+        works, makes = intent_id(intent(8)), intent_id(intent(9))
+        self._call("select app.start_run(%s, %s)", works, {"recipeName": "chain", "priority": 8})
+        self._call("select app.start_run(%s, %s)", makes, {"recipeName": "fans", "priority": 9})
+        self.lanes += [self._claim(works), self._claim(makes)]
         self._call("select app.start_run(%s, %s)", in_line, {"recipeName": "queues"})
+        leases = [{key: lane[key] for key in lane if key != "attempt"} for lane in self.lanes]
+        answers = [{"decision": "yes"}, {"decision": "no"}, {"n": 1}]
+        self.held = {"result": self.lanes, "lease": leases, "payload": answers, "value": ["chain", "live", "2"]}
+        self._call("select app.put_setting('default_recipe', '\"chain\"')")
         found = {row[0] for row in self.conn.execute("select distinct status from app.runs").fetchall()}
         assert found == set(STATES), found
         self.names: dict[str, list[str]] = {
@@ -60,7 +69,12 @@ class Stage:
             "partition": ["p0", "p1"],
             "queue": ["intentQ", "sbxQ"],
             "version": ["0.1.0", "v2"],
-            "recipe": NAMES,
+            "recipename": NAMES,
+            "stepid": ["A", "B", "C", "D"],
+            "traceid": ["0123456789abcdef0123456789abcdef"],
+            "spanid": ["0123456789abcdef"],
+            "mediatype": ["text/plain"],
+            "body": ["aGk=", ""],
             "name": NAMES,
             "step": ["A", "B", "ExecuteST"],
             "dedupe": ["a", "b"],
@@ -81,7 +95,7 @@ class Stage:
                 lane = dict(zip(names, row, strict=True))
                 if lane["runId"] == run_id and wanted is None:
                     wanted = lane
-                else:
+                elif lane not in self.lanes:
                     given_ = {key: lane[key] for key in names if key != "attempt"}
                     self._call("select app.release('w1', %s)", [given_])
         assert wanted is not None, run_id
@@ -97,7 +111,7 @@ def test_a_refused_call_is_pt4xx_and_changes_no_row(
     stage = Stage(connect)
     harness, conn = stage.harness, stage.conn
     known = functions(conn)
-    arguments = Arguments(stage.names, shapes(conn))
+    arguments = Arguments(stage.names, stage.held, shapes(conn))
     counts: Counter[tuple[str, str]] = Counter()
     before = harness.hash()
 
