@@ -31,6 +31,8 @@ create table app.runs (
   updated_at     timestamptz not null,
   ended_at       timestamptz,
   reopened_at    timestamptz,
+  is_chain       boolean not null default true,
+  started_by     text,
   constraint a_run_has_a_known_status check (
     status in ('ENQUEUED', 'PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')),
   constraint a_terminal_run_has_an_end check (
@@ -41,9 +43,10 @@ create table app.runs (
   constraint a_fork_knows_its_source check ((forked_from is null) = (fork_step is null) and (forked_from is null) = (root_id is null))
 ) with (fillfactor = 80);
 create index runs_by_status_newest_first on app.runs (status, created_at desc);
+create index runs_that_failed on app.runs (ended_at) where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
 create index forks_of_a_root on app.runs (root_id) where root_id is not null;
 comment on table app.runs is 'Runs. Only the functions of the transitions chapter write status.';
-comment on column app.runs.run_id is 'workflowID: the intent id, or <root>-f<N> of a fork.';
+comment on column app.runs.run_id is 'workflowID: the intent id, <root>-f<N> of a fork, or the caller''s own of a sleep.';
 comment on column app.runs.intent_id is 'What is wanted.';
 comment on column app.runs.recipe_id is 'The recipe version, pinned at start.';
 comment on column app.runs.status is 'ENQUEUED, PENDING, WAITING_INPUT, SUCCESS, ERROR, CANCELLED or MAX_RECOVERY_ATTEMPTS_EXCEEDED.';
@@ -69,6 +72,8 @@ comment on column app.runs.started_at is 'First claim.';
 comment on column app.runs.updated_at is 'Last change of this row.';
 comment on column app.runs.ended_at is 'When it became terminal.';
 comment on column app.runs.reopened_at is 'Last resume or repair: attempts before it do not count against the retry policy.';
+comment on column app.runs.is_chain is 'Copied from the recipe: a chain of steps, or a graph.';
+comment on column app.runs.started_by is 'Who started it, as given; a gate without self approval wants it.';
 
 create table app.run_transitions (
   entity      text not null,
@@ -96,13 +101,14 @@ insert into app.run_transitions (entity, from_status, to_status, action) values
   ('run', 'PENDING', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'worker lost too often'),
   ('run', 'WAITING_INPUT', 'PENDING', 'reply'),
   ('run', 'WAITING_INPUT', 'ERROR', 'reply no, gate expired, or timeout'),
-  ('run', 'WAITING_INPUT', 'CANCELLED', 'cancel'),
+  ('run', 'WAITING_INPUT', 'CANCELLED', 'cancel, or gate expired'),
+  ('run', 'WAITING_INPUT', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'worker lost too often'),
   ('run', 'CANCELLED', 'ENQUEUED', 'resume'),
   ('run', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'ENQUEUED', 'resume'),
   ('run', 'ERROR', 'ENQUEUED', 'repair'),
   ('step', '', 'ENQUEUED', 'enter step, fan out, retry'),
-  ('step', '', 'PENDING', 'next step of a lane'),
-  ('step', '', 'SUCCESS', 'fork, cached'),
+  ('step', '', 'PENDING', 'next step of a lane, sleep, map'),
+  ('step', '', 'SUCCESS', 'fork, cached; or skipped'),
   ('step', 'ENQUEUED', 'PENDING', 'claim'),
   ('step', 'ENQUEUED', 'CANCELLED', 'run ended'),
   ('step', 'PENDING', 'SUCCESS', 'commit'),

@@ -1,5 +1,6 @@
 -- Step attempts: the truth of what ran. One row per attempt, of a step (task_key empty) or of one of its fan-out tasks.
--- ENQUEUED rows are the backlog (queue_seq is their place in line), PENDING rows carry a lease, terminal rows never change again.
+-- ENQUEUED rows are the backlog (queue_seq is their place in line), terminal rows never change again. A PENDING row carries a lease, or waits
+-- without one: for its tasks, parked for time or a human, or in line again after that.
 -- The run of an attempt is checked per statement (chapter 28), not per row by a foreign key: that costs a seventh of the hot path, and
 -- whoever adds an attempt has just locked its run.
 -- A commit updates one row without touching an index (HOT): status is in no index, queue_seq is null before the step is running, and every
@@ -31,12 +32,17 @@ create table app.run_steps (
   started_at    timestamptz,
   ended_at      timestamptz,
   lost          boolean not null default false,
+  parked_at     timestamptz,
+  skipped       boolean not null default false,
   primary key (run_id, idx, task_key, attempt),
   constraint an_attempt_has_a_known_status check (status in ('ENQUEUED', 'PENDING', 'SUCCESS', 'ERROR', 'CANCELLED')),
   constraint an_attempt_counts_from_one check (attempt >= 1),
-  constraint a_waiting_step_is_in_line check ((status = 'ENQUEUED') = (queue_seq is not null)),
-  constraint a_running_step_has_a_lease_or_open_tasks check (
-    status <> 'PENDING' or coalesce(tasks_open, 0) > 0 or (worker is not null and msg_id is not null and read_ct is not null)),
+  constraint a_waiting_step_is_in_line check (
+    case status when 'ENQUEUED' then queue_seq is not null when 'PENDING' then queue_seq is null or msg_id is null else queue_seq is null end),
+  constraint a_running_step_has_a_lease_or_waits check (
+    status <> 'PENDING' or coalesce(tasks_open, 0) > 0 or parked_at is not null or queue_seq is not null
+    or (worker is not null and msg_id is not null and read_ct is not null)),
+  constraint only_a_running_step_is_parked check (parked_at is null or (status = 'PENDING' and msg_id is null and queue_seq is null)),
   constraint a_finished_step_has_an_end check ((status in ('SUCCESS', 'ERROR', 'CANCELLED')) = (ended_at is not null)),
   constraint a_failed_step_says_why check (status <> 'ERROR' or error is not null),
   constraint a_task_knows_its_place check ((task_key = '') = (task_idx is null))
@@ -54,7 +60,7 @@ comment on column app.run_steps.queue_name is 'The queue it waits on, or holds i
 comment on column app.run_steps.app_version is 'Copied from the run.';
 comment on column app.run_steps.partition_key is 'Copied from the run.';
 comment on column app.run_steps.priority is 'Copied from the run.';
-comment on column app.run_steps.queue_seq is 'Place in line while ENQUEUED, else null.';
+comment on column app.run_steps.queue_seq is 'Place in line while ENQUEUED, and of a PENDING attempt that woke up; else null.';
 comment on column app.run_steps.worker is 'Who claimed it.';
 comment on column app.run_steps.msg_id is 'The lease: id of the pgmq message in the queue of the same name.';
 comment on column app.run_steps.read_ct is 'The other half of the fencing token.';
@@ -69,6 +75,35 @@ comment on column app.run_steps.enqueued_at is 'When it became ready.';
 comment on column app.run_steps.started_at is 'When a worker got it.';
 comment on column app.run_steps.ended_at is 'When it became terminal.';
 comment on column app.run_steps.lost is 'True when its worker was lost or gave it back: it does not count against the retry policy.';
+comment on column app.run_steps.parked_at is 'Since when it sleeps, or waits for a gate that its handler opened: PENDING without a worker.';
+comment on column app.run_steps.skipped is 'True when its condition was not met: SUCCESS without having run.';
+
+-- What a handler has done so far: code that ran before a crash is not run again.
+
+create table app.checkpoints (
+  run_id     text collate "C" not null references app.runs,
+  idx        integer not null,
+  task_key   text collate "C" not null default '',
+  seq        integer not null,
+  kind       text not null,
+  name       text not null,
+  value      jsonb,
+  attempt    integer not null,
+  created_at timestamptz not null,
+  primary key (run_id, idx, task_key, seq),
+  constraint a_checkpoint_has_a_known_kind check (kind in ('step', 'sleep', 'gate', 'emit')),
+  constraint a_checkpoint_counts_from_zero check (seq >= 0)
+);
+comment on table app.checkpoints is 'Checkpoints inside a handler, in the order in which its code reached them; a new attempt replays them.';
+comment on column app.checkpoints.run_id is 'The run.';
+comment on column app.checkpoints.idx is 'Index of the step.';
+comment on column app.checkpoints.task_key is 'The task; empty for the step itself.';
+comment on column app.checkpoints.seq is '0-based order.';
+comment on column app.checkpoints.kind is 'step (a result), sleep, gate or emit (an artifact).';
+comment on column app.checkpoints.name is 'Name that the code gave it; another one at the same place is a determinism error.';
+comment on column app.checkpoints.value is 'Result of a step; {wakeAt} (epoch ms) of a sleep; {artifactId} of an emit.';
+comment on column app.checkpoints.attempt is 'Attempt that reached it first.';
+comment on column app.checkpoints.created_at is 'When it was committed (engine clock).';
 
 -- The rows that the runners' verbs exchange. A type is state: it changes only with a revision.
 
@@ -106,7 +141,8 @@ create type app.lane_result as (
   error      jsonb,
   span_id    text,
   run_status text,
-  recipe_id  bigint
+  recipe_id  bigint,
+  is_chain   boolean
 );
 comment on type app.lane_result is 'One accepted result inside app.work, with what the commit needs to know of its run.';
 

@@ -64,6 +64,9 @@ begin
   if advance.by < interval '0' then
     perform app.fail('PT400', 'schema_violation', 'advance: by must not be negative: the clock never goes back',
       '[{"path": "by", "message": "must not be negative"}]');
+  elsif app.setting('test_database') is distinct from 'true' then
+    perform app.fail('PT409', 'not_a_test_database', 'advance: the clock of a database that is not marked as a test one does not move', null,
+      'select app.put_setting(''test_database'', ''true''), where no run matters');
   end if;
   insert into app.settings as s (key, value) values ('clock_offset', to_jsonb(extract(epoch from advance.by)))
   on conflict on constraint settings_pkey do update
@@ -71,4 +74,4 @@ begin
   return app.now();
 end
 $$;
-comment on function app.advance(interval) is 'For tests: moves the engine''s clock forward and returns it.';
+comment on function app.advance(interval) is 'For tests: moves the engine''s clock forward and returns it. PT409 unless the setting test_database is true.';

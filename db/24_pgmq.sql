@@ -6,6 +6,7 @@
 --   app.drop_leases(queue, msg_ids)                the lanes are over
 --   app.expired_leases(queue, seconds, n)          takes messages whose holder gave no sign of life
 --   app.leases(), app.lease_ends(queue, msg_id)    all of them, or the end of one, for the oracles
+--   app.rebuild_dispatch() → made, dropped         everything here is derived: makes it anew from app.run_steps
 --
 -- Invariant: a step attempt that is PENDING and has no open tasks has exactly one message, and every message has such an attempt.
 -- What waits without a lease is a row of app.run_steps, never a message, so these tables stay as short as the workers are few.
@@ -111,3 +112,44 @@ begin
 end
 $$;
 comment on function app.lease_ends(text, bigint) is 'When a lease ends (real clock), or null when it is gone.';
+
+create or replace function app.rebuild_dispatch()
+returns table (queue_name text, made bigint, dropped bigint)
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  queue app.queues;
+  name text;
+begin
+  perform app.ensure_queues();
+  for queue in select q.* from app.queues as q order by q.queue_name loop
+    name := pgmq.format_table_name(queue.queue_name, 'q');
+    -- nobody claims or commits on this queue until we are done
+    execute format('lock table pgmq.%I in access exclusive mode', name);
+    execute format($sql$
+      with held as (
+        select s.msg_id, s.read_ct, s.run_id, s.task_key from app.run_steps as s where s.status = 'PENDING' and s.queue_name = $1 and s.msg_id is not null
+      ), made as (
+        insert into pgmq.%1$I (msg_id, read_ct, enqueued_at, vt, message) overriding system value
+        select h.msg_id, h.read_ct, clock_timestamp(), clock_timestamp() + $2 * interval '1 second', jsonb_build_object('runId', h.run_id, 'taskKey', h.task_key)
+        from held as h where not exists (select from pgmq.%1$I as m where m.msg_id = h.msg_id)
+        returning msg_id
+      ), dropped as (
+        delete from pgmq.%1$I as m where not exists (
+          select from held as h where h.msg_id = m.msg_id and h.run_id = m.message ->> 'runId' and h.task_key = m.message ->> 'taskKey')
+        returning msg_id
+      )
+      select $1, (select count(*) from made), (select count(*) from dropped)
+      $sql$, name) into rebuild_dispatch.queue_name, made, dropped using queue.queue_name, queue.lease_seconds;
+    execute format('select setval(pg_get_serial_sequence(%L, ''msg_id''), greatest((select max(msg_id) from pgmq.%I), nextval(pg_get_serial_sequence(%1$L, ''msg_id''))))',
+      format('pgmq.%I', name), name);
+    return next;
+  end loop;
+end
+$$;
+comment on function app.rebuild_dispatch() is
+  'Makes the leases anew from app.run_steps, under the ids that their workers know: what is under way goes on as if nothing had happened. Returns what was missing and what was too much. Holds up claims and commits while it works.';

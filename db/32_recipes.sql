@@ -6,10 +6,10 @@
 --
 -- Invariant: a version never changes once it is put; a run pins the version it started with; at most one version of a name is active.
 
-create or replace function app.recipe_faults(recipe jsonb)
-returns table (path text, message text)
+create or replace function app.recipe_parts(recipe jsonb)
+returns table (at text, shape text, value jsonb)
 language sql
-stable
+immutable
 parallel safe
 security invoker
 set search_path = ''
@@ -20,34 +20,119 @@ as $$
   ), part (at, shape, value) as (
     select step.at, 'step', step.value from step
     union all select step.at || '.gate', 'gate', step.value -> 'gate' from step
+    union all select format('%s.gates[%s]', step.at, g.ordinality - 1), 'gate', g.value
+      from step cross join lateral jsonb_array_elements(case jsonb_typeof(step.value -> 'gates') when 'array' then step.value -> 'gates' else '[]' end) with ordinality as g
     union all select step.at || '.fanOut', 'fanOut', step.value -> 'fanOut' from step
+    union all select step.at || '.map', 'map', step.value -> 'map' from step
+    union all select step.at || '.sleep', 'sleep', step.value -> 'sleep' from step
     union all select step.at || '.retry', 'retry', step.value -> 'retry' from step
     union all select step.at || '.fanOut.retry', 'retry', step.value #> '{fanOut,retry}' from step
+    union all select step.at || '.map.retry', 'retry', step.value #> '{map,retry}' from step
     union all select step.at || '.retry.backoff', 'backoff', step.value #> '{retry,backoff}' from step
     union all select step.at || '.fanOut.retry.backoff', 'backoff', step.value #> '{fanOut,retry,backoff}' from step
+    union all select step.at || '.map.retry.backoff', 'backoff', step.value #> '{map,retry,backoff}' from step
+  )
+  select part.at, part.shape, part.value from part where part.value is not null and (part.value <> 'null' or part.shape in ('step', 'gate'));
+$$;
+comment on function app.recipe_parts(jsonb) is 'Every object inside a recipe, with the path where it stands and its shape in app.v_arguments.';
+
+create or replace function app.is_jsonpath(path text)
+returns boolean
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform path::jsonpath;
+  return true;
+exception when syntax_error or invalid_text_representation or invalid_regular_expression or feature_not_supported then
+  return false; -- only the cast can tell, before Postgres 16
+end
+$$;
+comment on function app.is_jsonpath(text) is 'True when the text is a jsonpath.';
+
+create or replace function app.part_faults(at text, shape text, value jsonb)
+returns table (path text, message text)
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select at, 'must have exactly one of handler, sleep and map'
+  where shape = 'step' and num_nonnulls(nullif(value -> 'handler', 'null'), nullif(value -> 'sleep', 'null'), nullif(value -> 'map', 'null')) <> 1
+  union all
+  select at || '.' || k.key, 'goes with handler only: the engine executes this step itself'
+  from unnest(array['fanOut', 'retry', 'timeoutMS']) as k (key)
+  where shape = 'step' and nullif(value -> k.key, 'null') is not null and nullif(value -> 'handler', 'null') is null
+    and num_nonnulls(nullif(value -> 'sleep', 'null'), nullif(value -> 'map', 'null')) = 1
+  union all
+  select at || '.gates', 'goes instead of gate, not beside it' where shape = 'step' and nullif(value -> 'gate', 'null') is not null and nullif(value -> 'gates', 'null') is not null
+  union all
+  select at || '.' || k.key, 'is not a jsonpath' from unnest(array['when', 'over']) as k (key)
+  where jsonb_typeof(value -> k.key) = 'string' and not app.is_jsonpath(value ->> k.key)
+  union all
+  select at, 'must have exactly one of ms and input' where shape = 'sleep' and num_nonnulls(nullif(value -> 'ms', 'null'), nullif(value -> 'input', 'null')) <> 1
+  union all
+  select at || '.answer', 'goes with onExpiry answer, and only with it'
+  where shape = 'gate' and (nullif(value -> 'answer', 'null') is not null) <> coalesce(value ->> 'onExpiry' = 'answer', false)
+  union all
+  select at || '.answer.decision', 'must be yes or no: the gate asks for approval'
+  where shape = 'gate' and coalesce(value ->> 'kind', 'approval') = 'approval' and jsonb_typeof(value -> 'answer') = 'object' and coalesce(value #>> '{answer,decision}', '') not in ('yes', 'no')
+  union all
+  select at || '.' || k.key, 'goes with kind approval only' from unnest(array['quorum', 'selfApproval']) as k (key)
+  where shape = 'gate' and value ->> 'kind' = 'input' and nullif(value -> k.key, 'null') is not null
+  union all
+  select format('%s.%s[%s]', at, k.key, e.ordinality - 1), 'must be text'
+  from unnest(array['retryableCodes', 'needs', 'shows']) as k (key)
+    cross join lateral jsonb_array_elements(case jsonb_typeof(value -> k.key) when 'array' then value -> k.key else '[]' end) with ordinality as e
+  where jsonb_typeof(e.value) <> 'string';
+$$;
+comment on function app.part_faults(text, text, jsonb) is 'What the shape alone cannot say of one object inside a recipe.';
+
+create or replace function app.recipe_faults(recipe jsonb)
+returns table (path text, message text)
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  with part as (
+    select p.* from app.recipe_parts(recipe) as p
+  ), step as (
+    select p.value, p.at, row_number() over () as place, p.value ->> 'stepId' as step_id from part as p where p.shape = 'step' and jsonb_typeof(p.value) = 'object'
   ), queue (path, name) as (
     select 'queue', recipe ->> 'queue'
-    union all select step.at || '.queue', step.value ->> 'queue' from step
-    union all select step.at || '.fanOut.queue', step.value #>> '{fanOut,queue}' from step
+    union all select part.at || '.queue', part.value ->> 'queue' from part where part.shape in ('step', 'fanOut', 'map')
   ), twice (path, name) as (
-    select step.at || '.stepId', 'step ' || (step.value ->> 'stepId') from step
-    union all select step.at || '.gate.key', 'gate ' || (step.value #>> '{gate,key}') from step
+    select step.at || '.stepId', 'step ' || step.step_id from step
+    union all select part.at || '.key', 'gate ' || (part.value ->> 'key') from part where part.shape = 'gate'
+  ), named (path, place, name) as (
+    -- steps that a step names: those before it
+    select format('%s.needs[%s]', step.at, n.ordinality - 1), step.place, n.value #>> '{}'
+    from step cross join lateral jsonb_array_elements(case jsonb_typeof(step.value -> 'needs') when 'array' then step.value -> 'needs' else '[]' end) with ordinality as n
+    union all
+    select format('%s.shows[%s]', part.at, n.ordinality - 1), step.place, n.value #>> '{}'
+    from part join step on part.at like step.at || '.%'
+      cross join lateral jsonb_array_elements(case jsonb_typeof(part.value -> 'shows') when 'array' then part.value -> 'shows' else '[]' end) with ordinality as n
+    where part.shape = 'gate'
   )
   select f.path, f.message from app.faults('put_recipe', jsonb_build_array(recipe), 'recipe') as f
   union all
-  select concat_ws('.', part.at, nullif(f.path, '')), f.message
-  from part cross join lateral app.faults(part.shape, jsonb_build_array(part.value), '') as f
-  where part.value is not null and (part.value <> 'null' or part.shape = 'step')
+  select concat_ws('.', part.at, nullif(f.path, '')), f.message from part cross join lateral app.faults(part.shape, jsonb_build_array(part.value), '') as f
   union all
   select queue.path, format('names the queue %s, which does not exist', queue.name)
   from queue where queue.name is not null and not exists (select from app.queues as q where q.queue_name = queue.name)
   union all
   select min(twice.path), format('repeats the %s', twice.name) from twice where twice.name is not null group by twice.name having count(*) > 1
   union all
-  select part.at || '.retryableCodes', 'must hold only text'
-  from part
-  where part.shape = 'retry' and jsonb_typeof(part.value -> 'retryableCodes') = 'array'
-    and jsonb_path_exists(part.value, '$.retryableCodes[*] ? (@.type() != "string")');
+  select named.path, format('must name an earlier step, not %s', coalesce(named.name, 'null'))
+  from named where not exists (select from step where step.step_id = named.name and step.place < named.place)
+  union all
+  select f.path, f.message from part cross join lateral app.part_faults(part.at, part.shape, part.value) as f where jsonb_typeof(part.value) = 'object';
 $$;
 comment on function app.recipe_faults(jsonb) is 'Every fault of a recipe, at any depth.';
 
@@ -59,27 +144,59 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
+  with step as (
+    select (s.ordinality - 1)::integer as idx, s.value, s.value ->> 'stepId' as step_id from jsonb_array_elements(recipe -> 'steps') with ordinality as s
+  )
   insert into app.recipe_steps (
-    recipe_id, idx, step_id, handler, queue_name,
-    max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms, retryable_codes, timeout_ms,
-    gate_key, gate_kind, gate_title, gate_ttl_ms,
-    fan_queue, fan_handler, fan_max_tasks,
-    fan_max_attempts, fan_backoff_initial_ms, fan_backoff_factor, fan_backoff_max_ms, fan_retryable_codes, fan_timeout_ms)
-  select put_recipe_steps.recipe_id, (s.ordinality - 1)::integer, s.value ->> 'stepId', s.value ->> 'handler',
-    coalesce(s.value ->> 'queue', recipe ->> 'queue', 'intentQ'),
+    recipe_id, idx, step_id, handler, queue_name, needs, condition, is_gated, sleep_ms, sleep_input,
+    max_attempts, backoff_initial_ms, backoff_factor, backoff_max_ms, backoff_jitter, retryable_codes, timeout_ms,
+    fan_queue, fan_handler, fan_max_tasks, fan_over, fan_join,
+    fan_max_attempts, fan_backoff_initial_ms, fan_backoff_factor, fan_backoff_max_ms, fan_backoff_jitter, fan_retryable_codes, fan_timeout_ms)
+  select put_recipe_steps.recipe_id, s.idx, s.step_id, s.value ->> 'handler', coalesce(s.value ->> 'queue', recipe ->> 'queue', 'intentQ'),
+    case when jsonb_typeof(s.value -> 'needs') = 'array'
+      then array(select distinct n.idx from step as n where s.value -> 'needs' ? n.step_id order by n.idx)
+      else array(select s.idx - 1 where s.idx > 0) end,
+    s.value ->> 'when', gate is not null or coalesce(jsonb_array_length(gates), 0) > 0, (s.value #>> '{sleep,ms}')::bigint, s.value #>> '{sleep,input}',
     coalesce((retry ->> 'maxAttempts')::integer, 1), coalesce((retry #>> '{backoff,initialMS}')::bigint, 0),
     coalesce((retry #>> '{backoff,factor}')::double precision, 2), coalesce((retry #>> '{backoff,maxMS}')::bigint, 60000),
+    coalesce((retry #>> '{backoff,jitter}')::double precision, 0.1),
     array(select jsonb_array_elements_text(nullif(retry -> 'retryableCodes', 'null'))), (s.value ->> 'timeoutMS')::integer,
-    gate ->> 'key', case when gate is not null then coalesce(gate ->> 'kind', 'approval') end, gate ->> 'title', (gate ->> 'ttlMS')::bigint,
-    fan ->> 'queue', fan ->> 'handler', case when fan is not null then coalesce((fan ->> 'maxTasks')::integer, 1000) end,
+    fan ->> 'queue', fan ->> 'handler', case when fan is not null then coalesce((fan ->> 'maxTasks')::integer, 1000) end, fan ->> 'over',
+    case when fan is not null then coalesce(fan ->> 'join', 'all') end,
     coalesce((fan_retry ->> 'maxAttempts')::integer, 1), coalesce((fan_retry #>> '{backoff,initialMS}')::bigint, 0),
     coalesce((fan_retry #>> '{backoff,factor}')::double precision, 2), coalesce((fan_retry #>> '{backoff,maxMS}')::bigint, 60000),
+    coalesce((fan_retry #>> '{backoff,jitter}')::double precision, 0.1),
     array(select jsonb_array_elements_text(nullif(fan_retry -> 'retryableCodes', 'null'))), (fan ->> 'timeoutMS')::integer
+  from step as s
+    cross join lateral (select nullif(s.value -> 'retry', 'null'), nullif(s.value -> 'gate', 'null'), nullif(s.value -> 'gates', 'null'),
+      coalesce(nullif(s.value -> 'map', 'null'), nullif(s.value -> 'fanOut', 'null'))) as part (retry, gate, gates, fan)
+    cross join lateral (select nullif(part.fan -> 'retry', 'null')) as f (fan_retry);
+
+  insert into app.recipe_gates (recipe_id, idx, gate_key, position, kind, title, ttl_ms, on_expiry, expiry_answer, shows, quorum, self_approval)
+  select put_recipe_steps.recipe_id, (s.ordinality - 1)::integer, g.value ->> 'key', (g.ordinality - 1)::integer, coalesce(g.value ->> 'kind', 'approval'),
+    g.value ->> 'title', (g.value ->> 'ttlMS')::bigint, coalesce(g.value ->> 'onExpiry', 'fail'), nullif(g.value -> 'answer', 'null'),
+    array(select jsonb_array_elements_text(nullif(g.value -> 'shows', 'null'))), coalesce((g.value ->> 'quorum')::integer, 1),
+    coalesce((g.value ->> 'selfApproval')::boolean, true)
   from jsonb_array_elements(recipe -> 'steps') with ordinality as s
-    cross join lateral (select nullif(s.value -> 'retry', 'null'), nullif(s.value -> 'gate', 'null'), nullif(s.value -> 'fanOut', 'null'),
-      nullif(s.value #> '{fanOut,retry}', 'null')) as part (retry, gate, fan, fan_retry);
+    cross join lateral jsonb_array_elements(
+      coalesce(nullif(s.value -> 'gates', 'null'), case when nullif(s.value -> 'gate', 'null') is not null then jsonb_build_array(s.value -> 'gate') else '[]' end)) with ordinality as g;
 $$;
-comment on function app.put_recipe_steps(bigint, jsonb) is 'Derives the step rows of a recipe version from its body.';
+comment on function app.put_recipe_steps(bigint, jsonb) is 'Derives the step and gate rows of a recipe version from its body.';
+
+create or replace function app.is_chain(recipe jsonb)
+returns boolean
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select coalesce(bool_and(nullif(s.value -> 'when', 'null') is null and (
+    coalesce(jsonb_typeof(s.value -> 'needs'), 'null') = 'null'
+    or s.value -> 'needs' = case s.ordinality when 1 then '[]' else jsonb_build_array(recipe #> array['steps', (s.ordinality - 2)::text, 'stepId']) end)), true)
+  from jsonb_array_elements(recipe -> 'steps') with ordinality as s;
+$$;
+comment on function app.is_chain(jsonb) is 'True when every step needs exactly the one before it and none has a condition.';
 
 create or replace function app.put_recipe(recipe jsonb)
 returns jsonb
@@ -114,9 +231,9 @@ begin
       jsonb_build_object('drift', jsonb_build_array(app.drift('recipe', old.body, content))), 'put it without version to get the next one');
   end if;
 
-  insert into app.recipes (name, version, body, body_sha256, settings, queue_name)
+  insert into app.recipes (name, version, body, body_sha256, settings, queue_name, is_chain)
   values (content ->> 'name', coalesce(given, old.version + 1, 1), content, hash,
-    coalesce(nullif(content -> 'settings', 'null'), '{}'), coalesce(content ->> 'queue', 'intentQ'))
+    coalesce(nullif(content -> 'settings', 'null'), '{}'), coalesce(content ->> 'queue', 'intentQ'), app.is_chain(content))
   returning * into put;
   perform app.put_recipe_steps(put.recipe_id, content);
   return jsonb_build_object('name', put.name, 'version', put.version, 'status', put.status, 'isReplay', false);

@@ -5,14 +5,15 @@
 --
 -- Both go through app.begin_runs, which is set-based. They work inside the caller's transaction: rolled back, the run never was.
 -- Invariant: run_id = intent_id. The same start again is a replay; any argument that differs from the stored one is drift, PT409, and
--- nothing is written. An argument that was left out means its default; recipeVersion, traceId, appVersion, ocMode and sbxMode mean
+-- nothing is written. An argument that was left out means its default; recipeVersion, traceId, startedBy, appVersion, ocMode and sbxMode mean
 -- "whatever the run has" when they are left out, because their defaults change with time.
 -- Order of refusal: 400, 404, 409.
 
 create or replace function app.start_requests(runs jsonb)
 returns table (
   ord bigint, run_id text, recipe_name text, recipe_version integer, recipe_id bigint, recipe_status text, queue_name text, partition_key text,
-  lane text, priority integer, workload jsonb, budget jsonb, timeout_ms bigint, trace_id text, tenant_id text, app_version text, oc_mode text, sbx_mode text)
+  lane text, priority integer, workload jsonb, budget jsonb, timeout_ms bigint, trace_id text, tenant_id text, app_version text, oc_mode text, sbx_mode text,
+  started_by text, is_chain boolean)
 language sql
 stable
 parallel safe
@@ -32,7 +33,7 @@ as $$
     case when g.partition_key ~ '\S' then g.partition_key else '' end,
     g.lane, coalesce((g.value ->> 'priority')::integer, case g.lane when 'interactive' then 1 else 1000 end),
     nullif(g.value -> 'workload', 'null'), nullif(g.value -> 'budget', 'null'), (g.value ->> 'timeoutMS')::bigint,
-    g.value ->> 'traceId', g.value ->> 'tenantId', g.value ->> 'appVersion', g.value ->> 'ocMode', g.value ->> 'sbxMode'
+    g.value ->> 'traceId', g.value ->> 'tenantId', g.value ->> 'appVersion', g.value ->> 'ocMode', g.value ->> 'sbxMode', g.value ->> 'startedBy', c.is_chain
   from given as g left join recipe as c on c.name = g.name and case when g.version is null then c.status = 'active' else c.version = g.version end;
 $$;
 comment on function app.start_requests(jsonb) is 'Start arguments with their defaults, and the recipe version each would take.';
@@ -83,7 +84,11 @@ as $$
   union all
   select run.at || 'budget.steps', format('is %s, but the recipe has %s steps', run.budget -> 'steps', s.n), 'budget_violation'
   from run cross join lateral (select count(*) as n from app.recipe_steps as c where c.recipe_id = run.recipe_id) as s
-  where s.n > (run.budget ->> 'steps')::numeric;
+  where s.n > (run.budget ->> 'steps')::numeric
+  union all
+  select run.at || 'startedBy', format('is required: who starts the run may not answer its gate %s', g.gate_key), 'approval_policy_violation'
+  from run cross join lateral (select min(g.gate_key) as gate_key from app.recipe_gates as g where g.recipe_id = run.recipe_id and not g.self_approval) as g
+  where run.started_by is null and g.gate_key is not null;
 $$;
 comment on function app.start_faults(jsonb, text) is 'What policy has against a start: partition law, budget.';
 
@@ -143,6 +148,7 @@ begin
       app.drift('timeoutMS', r.timeout_ms, q.timeout_ms),
       app.drift('tenantId', r.tenant_id, q.tenant_id),
       app.drift('traceId', r.trace_id, coalesce(q.trace_id, r.trace_id)),
+      app.drift('startedBy', r.started_by, coalesce(q.started_by, r.started_by)),
       app.drift('appVersion', r.app_version, coalesce(q.app_version, r.app_version)),
       app.drift('ocMode', r.oc_mode, coalesce(q.oc_mode, r.oc_mode)),
       app.drift('sbxMode', r.sbx_mode, coalesce(q.sbx_mode, r.sbx_mode))], null)) as drift
@@ -179,10 +185,11 @@ begin
   perform app.check_start(runs, name);
   with new as (
     insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, queue_seq, app_version, trace_id, tenant_id,
-      oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at)
+      oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at, started_by, is_chain)
     select p.run_id, p.run_id, p.recipe_id, p.queue_name, p.partition_key, p.lane, p.priority, p.queue_seq,
       coalesce(p.app_version, app.setting('app_version')), coalesce(p.trace_id, replace(gen_random_uuid()::text, '-', '')), p.tenant_id,
-      coalesce(p.oc_mode, app.setting('oc_mode')), coalesce(p.sbx_mode, app.setting('sbx_mode')), p.workload, p.budget, p.timeout_ms, t, t
+      coalesce(p.oc_mode, app.setting('oc_mode')), coalesce(p.sbx_mode, app.setting('sbx_mode')), p.workload, p.budget, p.timeout_ms, t, t, p.started_by,
+      p.is_chain
     from (
       -- the place in line follows the order given, the locks follow run_id
       select q.*, nextval('app.queue_position') as queue_seq
@@ -201,7 +208,7 @@ begin
     insert into app.timers (kind, run_id, fire_at, created_at)
     select 'run_timeout', r.run_id, t + r.timeout_ms * interval '1 ms', t from app.runs as r
     where r.run_id = any (started) and r.timeout_ms is not null;
-    perform app.enter_first_step(started, t);
+    perform app.enter_first_steps(started, t);
   end if;
   return (
     select jsonb_agg(h.header || jsonb_build_object('isReplay',
@@ -236,7 +243,7 @@ begin
 end
 $$;
 comment on function app.start_run(text, jsonb) is
-  'Starts a run of an intent, or replays the start. options: recipeName, recipeVersion, queuePartitionKey, lane, priority, workload, budget, timeoutMS, traceId, tenantId, appVersion, ocMode, sbxMode. Returns the run header and isReplay. PT400, PT404, PT409 drift.';
+  'Starts a run of an intent, or replays the start. options: recipeName, recipeVersion, queuePartitionKey, lane, priority, workload, budget, timeoutMS, traceId, tenantId, startedBy, appVersion, ocMode, sbxMode. Returns the run header and isReplay. PT400, PT404, PT409 drift.';
 
 create or replace function app.start_runs(runs jsonb)
 returns jsonb
@@ -261,10 +268,12 @@ begin
       from jsonb_array_elements(start_runs.runs) with ordinality as r
       where jsonb_typeof(r.value) = 'object' and (nullif(r.value -> 'intentId', 'null') is null) = (nullif(r.value -> 'intent', 'null') is null)
       union all
-      select format('runs[%s].intent.%s', r.ordinality - 1, f.path), f.message
-      from jsonb_array_elements(start_runs.runs) with ordinality as r
-        cross join lateral app.faults('create_intent', jsonb_build_array(r.value -> 'intent'), 'intent') as f
-      where jsonb_typeof(r.value -> 'intent') = 'object') as f));
+      select regexp_replace(f.path, '\]', '].intent'), f.message
+      from app.faults('create_intent', (
+        -- all at once; in place of a run without one an intent that has no fault
+        select coalesce(jsonb_agg(case jsonb_typeof(r.value -> 'intent') when 'object' then r.value -> 'intent'
+          else '{"goal": "-", "inputs": {}, "constraints": {}}' end order by r.ordinality), '[]')
+        from jsonb_array_elements(start_runs.runs) with ordinality as r), 'runs[]') as f) as f));
   with request as (
     select r.ordinality, r.value, app.intent_body(r.value -> 'intent') as body
     from jsonb_array_elements(start_runs.runs) with ordinality as r

@@ -41,7 +41,7 @@ as $$
     not exists (select from app.workers as w where w.app_version = run.app_version and app.is_alive(w))
     or exists (
       select from app.run_steps as s
-      where s.run_id = run.run_id and s.status = 'PENDING' and coalesce(s.tasks_open, 0) = 0
+      where s.run_id = run.run_id and s.status = 'PENDING' and s.msg_id is not null
         and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp()));
 $$;
 comment on function app.is_stale(app.runs) is 'True when a claimed step''s lease has expired, or no live worker of the run''s app version exists.';
@@ -169,13 +169,18 @@ security definer
 set search_path = ''
 as $$
 begin
-  perform app.check_run(list_artifacts.run_id);
+  -- the audit trail of a queue or a schedule is listed, too
+  if coalesce(position('/' in list_artifacts.run_id), 0) = 0
+    or not exists (select from app.artifacts as a where a.run_id = list_artifacts.run_id and a.step_id = 'OPS')
+  then
+    perform app.check_run(list_artifacts.run_id);
+  end if;
   return (
     select coalesce(jsonb_agg(app.artifact_ref(a) order by a.step_idx nulls last, a.artifact_id), '[]')
     from app.artifacts as a where a.run_id = list_artifacts.run_id);
 end
 $$;
-comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order. PT404.';
+comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order; or the audit trail of queue/<name>. PT404.';
 
 create or replace function app.get_artifact(artifact_id bigint)
 returns setof app.artifact_content
@@ -212,11 +217,15 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('gateKey', g.gate_key, 'idx', g.idx, 'kind', g.kind, 'title', g.title, 'status', g.status,
         'openedAt', app.epoch_ms(g.opened_at), 'expiresAt', app.epoch_ms(g.expires_at), 'answeredAt', app.epoch_ms(g.answered_at),
-        'payload', g.payload) order by g.idx, g.gate_key), '[]')
+        'payload', g.payload, 'round', g.round, 'onExpiry', g.on_expiry, 'shows', to_jsonb(g.shows), 'shownSha256', g.shown_sha256, 'quorum', g.quorum,
+        'selfApproval', g.self_approval, 'replies', (
+          select coalesce(jsonb_agg(jsonb_build_object('origin', p.origin, 'payload', p.payload, 'dedupeKey', p.dedupe_key, 'repliedAt', app.epoch_ms(p.replied_at),
+            'round', p.round, 'shownSha256', p.shown_sha256) order by p.replied_at, p.dedupe_key), '[]')
+          from app.gate_replies as p where p.run_id = g.run_id and p.gate_key = g.gate_key)) order by g.idx, g.gate_key), '[]')
     from app.gates as g where g.run_id = list_gates.run_id);
 end
 $$;
-comment on function app.list_gates(text) is 'The gates of a run that opened or were answered ahead of time. PT404.';
+comment on function app.list_gates(text) is 'The gates of a run that opened or were answered ahead of time, with what they show and who replied. PT404.';
 
 create or replace function app.list_runs(filter jsonb default '{}')
 returns jsonb

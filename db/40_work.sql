@@ -3,6 +3,7 @@
 --   app.work(worker, results jsonb, want jsonb) → setof app.assignment
 --
 --   results  [{runId, idx, taskKey, attempt, queue, msgId, readCt, status, output, artifacts, tasks, receipt, error, spanId}]
+--           a WAITING one has wait {seq, kind, name, ms | gate} instead: the handler sleeps or asks, and its attempt is parked
 --   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases and fire due timers;
 --                                                                       drain: give no next step of a lane, it goes back in line
 --   rows     assigned: a new lane with its context · continued: the next step of a lane the worker keeps · refused: fenced off
@@ -54,10 +55,36 @@ begin
         select format('results[%s].artifacts[%s]', r.ordinality - 1, a.ordinality - 1), 'must have inline or body, and not both'
         from jsonb_array_elements(coalesce(nullif(r.value -> 'artifacts', 'null'), '[]')) with ordinality as a
         where (a.value ? 'inline') = (jsonb_typeof(a.value -> 'body') is not distinct from 'string')
+        union all
+        select format('results[%s].%s', r.ordinality - 1, w.path), w.message from app.wait_faults(r.value) as w where r.value ->> 'status' = 'WAITING'
       ) as f (path, message)));
 end
 $$;
 comment on function app.check_results(jsonb) is 'Raises PT400 that lists every fault of every result.';
+
+create or replace function app.wait_faults(result jsonb)
+returns table (path text, message text)
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select concat_ws('.', 'wait', nullif(f.path, '')), f.message from app.faults('wait', jsonb_build_array(coalesce(result -> 'wait', 'null')), '') as f
+  union all
+  select 'wait.ms', 'is required' where result #>> '{wait,kind}' = 'sleep' and nullif(result #> '{wait,ms}', 'null') is null
+  union all
+  -- a handler's gate is a gate of a recipe, named by the wait
+  select 'wait.gate.' || f.path, f.message
+  from (select case jsonb_typeof(result #> '{wait,gate}') when 'object' then result #> '{wait,gate}' else '{}' end || '{"key": "k"}') as g (gate)
+    cross join lateral app.faults('gate', jsonb_build_array(g.gate), '') as f
+  where result #>> '{wait,kind}' = 'gate'
+  union all
+  select ltrim(f.path, '.'), f.message
+  from (select result #> '{wait,gate}') as g (gate) cross join lateral app.part_faults('wait.gate', 'gate', g.gate) as f
+  where result #>> '{wait,kind}' = 'gate' and jsonb_typeof(g.gate) = 'object';
+$$;
+comment on function app.wait_faults(jsonb) is 'Every fault in what a WAITING result waits for.';
 
 create or replace function app.accept_results(worker text, results jsonb, t timestamptz)
 returns app.lane_result[]
@@ -78,16 +105,18 @@ begin
 
   with given as (
     select distinct on ("runId", idx, "taskKey", attempt, queue, "msgId", "readCt") "runId" as run_id, idx, "taskKey" as task_key, attempt, queue, "msgId" as msg_id, "readCt" as read_ct,
-      status, output, artifacts, case when status = 'SUCCESS' and tasks not in ('[]', 'null') then tasks end as tasks, coalesce(receipt, false) as receipt,
-      case when status = 'ERROR' then error end as error, "spanId" as span_id
+      status, case when status = 'WAITING' then wait else output end as output, artifacts, coalesce(receipt, false) as receipt,
+      case when status = 'SUCCESS' and tasks not in ('[]', 'null') then tasks end as tasks, case when status = 'ERROR' then error end as error, "spanId" as span_id,
+      status = 'WAITING' or coalesce(status = 'SUCCESS' and tasks not in ('[]', 'null'), false) as stays
     from jsonb_to_recordset(results) as x (
       "runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer, status text,
-      output jsonb, artifacts jsonb, tasks jsonb, receipt boolean, error jsonb, "spanId" text)
+      output jsonb, artifacts jsonb, tasks jsonb, receipt boolean, error jsonb, "spanId" text, wait jsonb)
   ), ended as (
-    -- a step that made tasks stays PENDING without a lease until the last of them is final
+    -- a step that made tasks, sleeps or asks stays PENDING without a lease
     update app.run_steps as s set
-      status = case when g.tasks is null then g.status else 'PENDING' end, ended_at = case when g.tasks is null then t end,
-      tasks_open = jsonb_array_length(g.tasks), msg_id = case when g.tasks is null then s.msg_id end, output = g.output, error = g.error, span_id = g.span_id
+      status = case when g.stays then 'PENDING' else g.status end, ended_at = case when not g.stays then t end,
+      tasks_open = jsonb_array_length(g.tasks), msg_id = case when not g.stays then s.msg_id end, parked_at = case when g.status = 'WAITING' then t end,
+      output = case when g.status <> 'WAITING' then g.output end, error = g.error, span_id = g.span_id
     from given as g
     where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt
       and s.status = 'PENDING' and s.worker = accept_results.worker and coalesce(s.tasks_open, 0) = 0 and s.queue_name = g.queue and s.msg_id = g.msg_id and s.read_ct = g.read_ct
@@ -95,7 +124,7 @@ begin
       g.status, g.output, g.artifacts, g.tasks, g.receipt, g.error, g.span_id
   )
   select array_agg(row(e.run_id, e.idx, e.task_key, e.attempt, e.step_id, e.queue_name, e.msg_id, e.read_ct, e.status, e.output, e.artifacts, e.tasks,
-      e.receipt, e.error, e.span_id, r.status, r.recipe_id)::app.lane_result order by e.run_id, e.idx, e.task_idx)
+      e.receipt, e.error, e.span_id, r.status, r.recipe_id, r.is_chain)::app.lane_result order by e.run_id, e.idx, e.task_idx)
   into accepted
   from ended as e join app.runs as r on r.run_id = e.run_id;
   if exists (select from unnest(accepted) as a where a.tasks is not null) then
@@ -121,7 +150,7 @@ begin
   select array_agg(row(a.run_id, a.idx, a.task_key, a.attempt, a.step_id, a.queue_name, a.msg_id, a.read_ct,
       case when p.code is null then a.status else 'ERROR' end, a.output, a.artifacts, case when p.code is null then a.tasks end, a.receipt,
       case when p.code is null then a.error else jsonb_build_object('code', p.code, 'message', p.message, 'retryable', false) end,
-      a.span_id, a.run_status, a.recipe_id)::app.lane_result order by a.ordinality)
+      a.span_id, a.run_status, a.recipe_id, a.is_chain)::app.lane_result order by a.ordinality)
   into judged
   from unnest(accepted) with ordinality as a
     join app.runs as r on r.run_id = a.run_id
@@ -140,7 +169,7 @@ begin
           'budget_violation', format('%s tasks more, the budget allows %s attempts and %s were made', jsonb_array_length(a.tasks), r.budget ->> 'attempts', u.attempts))
       ) as v (broken, code, message)
       where v.broken and a.tasks is not null limit 1) as p on true;
-  update app.run_steps as s set status = 'ERROR', error = j.error, tasks_open = null, ended_at = t
+  update app.run_steps as s set status = 'ERROR', error = j.error, tasks_open = null, parked_at = null, ended_at = t
   from unnest(judged) as j
   where s.run_id = j.run_id and s.idx = j.idx and s.task_key = j.task_key and s.attempt = j.attempt and s.status = 'PENDING' and j.status = 'ERROR';
   return judged;
@@ -173,7 +202,9 @@ begin
   end if;
   finished := case when is_plain then accepted else app.settle_results(accepted, t) end;
 
-  kept := app.advance(finished, work_lanes => not drain, worker => worker, t => t);
+  -- on a paused queue lanes stop at the step boundary
+  kept := app.advance(finished, worker => worker, t => t, work_lanes => not drain and not exists (
+    select from app.queues as q where q.paused_at is not null and q.queue_name in (select f.queue_name from unnest(finished) as f)));
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
   from unnest(accepted) as l
   where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
@@ -192,20 +223,24 @@ security invoker
 set search_path = ''
 as $$
 declare
+  -- steps that bring their tasks in this very call: their fan-out sees how those of an earlier attempt ended, nobody else counts them
+  fans text[] := array(select a.run_id || ' ' || a.idx from unnest(accepted) as a where a.tasks is not null);
   failed app.lane_result[];
   parents app.lane_result[];
 begin
-  failed := app.retry_or_give_up(array(select a from unnest(accepted) as a where a.status = 'ERROR'), t);
+  failed := array(select a from unnest(accepted) as a where a.status = 'ERROR')
+    || app.park(array(select a from unnest(accepted) as a where a.status = 'WAITING'), t);
+  failed := app.retry_or_give_up(array(select f from unnest(failed) as f where f.task_key = '' or f.run_id || ' ' || f.idx <> all (fans)), t);
   parents := app.fan_out(array(select a from unnest(accepted) as a where a.tasks is not null), t)
     || app.join_tasks(
-      array(select a from unnest(accepted) as a where a.task_key <> '' and a.status = 'SUCCESS')
+      array(select a from unnest(accepted) as a where a.task_key <> '' and a.status = 'SUCCESS' and a.run_id || ' ' || a.idx <> all (fans))
       || array(select f from unnest(failed) as f where f.task_key <> ''), t);
   return array(select a from unnest(accepted) as a where a.task_key = '' and a.status = 'SUCCESS' and a.tasks is null)
     || array(select f from unnest(failed) as f where f.task_key = '')
     || parents;
 end
 $$;
-comment on function app.settle_results(app.lane_result[], timestamptz) is 'The less common outcomes: retries, fan-out, joins. Returns the steps that are over.';
+comment on function app.settle_results(app.lane_result[], timestamptz) is 'The less common outcomes: retries, waits, fan-out, joins. Returns the steps that are over.';
 
 create or replace function app.work(worker text, results jsonb default '[]', want jsonb default '{}')
 returns setof app.assignment
@@ -255,7 +290,10 @@ begin
   then
     perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work.worker), null, 'call app.register_worker first');
   end if;
-  for wanted in select w.key, w.value::integer as n from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w order by w.key loop
+  for wanted in
+    select w.key, w.value::integer as n from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w
+      join app.queues as q on q.queue_name = w.key and q.paused_at is null order by w.key
+  loop
     if wanted.n > 0 then
       return query select * from app.claim(work.worker, coalesce(work.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n);
     end if;

@@ -1,8 +1,8 @@
 -- Transitions: the only writers of a run's status, and how a run moves on.
 --
---   app.advance(finished, …)            after a step: the next one, a gate, or the end
---   app.enter_steps(run_ids, idxs, t)   puts steps in line, or opens the gates before them
---   app.fail_runs · app.cancel_runs · app.reopen_run · app.wait_for_gates · app.wake_run · app.close_runs
+--   app.advance(finished, …)            after a step: the next ones, or the end
+--   app.enqueue_steps, enqueue_attempts  puts steps in line
+--   app.fail_runs · app.stop_runs · app.reopen_run · app.wait_for_gates · app.wake_run · app.close_runs
 --
 -- The caller holds the runs' locks; chapter 28 holds everybody to app.run_transitions. Invariant: a terminal run has nothing open that could
 -- start.
@@ -18,96 +18,82 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
+  over app.lane_result[] := finished;
   done text[];
-  elsewhere text[];
-  elsewhere_idx integer[];
+  next_runs text[];
+  next_idxs integer[];
   broken text[];
   reasons jsonb[];
+  graphs text[];
   kept app.assignment[];
 begin
-  with onward as (
-    select f.run_id, f.status, f.idx + 1 as idx, f.step_id, f.error, f.attempt, n.idx is null as is_last,
-      work_lanes and f.task_key = '' and f.msg_id is not null and n.queue_name = f.queue_name and n.gate_key is null as stays
-    from unnest(finished) as f left join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1
-    where f.run_status = 'PENDING'
-  )
-  select array_agg(o.run_id) filter (where o.status = 'SUCCESS' and o.is_last),
-    array_agg(o.run_id) filter (where o.status = 'SUCCESS' and not o.is_last and not o.stays),
-    array_agg(o.idx) filter (where o.status = 'SUCCESS' and not o.is_last and not o.stays),
-    array_agg(o.run_id) filter (where o.status = 'ERROR'),
-    array_agg(o.error || jsonb_build_object('stepID', o.step_id, 'attempt', o.attempt)) filter (where o.status = 'ERROR')
-  into done, elsewhere, elsewhere_idx, broken, reasons
-  from onward as o;
-
   if work_lanes then
-    with next as materialized (
-      select f.run_id, n.idx, n.step_id, f.queue_name, f.msg_id, f.read_ct, n.handler, n.timeout_ms, r.app_version, r.partition_key, r.priority
-      from unnest(finished) as f
-        join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1 and n.queue_name = f.queue_name and n.gate_key is null
-        join app.runs as r on r.run_id = f.run_id
-      where f.run_status = 'PENDING' and f.status = 'SUCCESS' and f.task_key = '' and f.msg_id is not null
-    ), begun as (
-      insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,
-        worker, msg_id, read_ct, enqueued_at, started_at)
-      select n.run_id, n.idx, 1, n.step_id, 'PENDING', n.queue_name, n.app_version, n.partition_key, n.priority, advance.worker, n.msg_id, n.read_ct, t, t
-      from next as n
+    kept := app.keep_lanes(finished, worker, t);
+  end if;
+  -- steps that the engine executes itself may be over at once: then round again
+  while cardinality(over) > 0 loop
+    with onward as (
+      select f.run_id, f.status, f.idx + 1 as idx, f.step_id, f.error, f.attempt, f.is_chain, n.idx is null as is_last,
+        work_lanes and f.msg_id is not null and n.queue_name = f.queue_name and not n.is_gated and n.handler is not null as stays
+      from unnest(over) as f left join app.recipe_steps as n on f.is_chain and n.recipe_id = f.recipe_id and n.idx = f.idx + 1
+      where f.run_status in ('PENDING', 'WAITING_INPUT') and f.task_key = ''
     )
-    select array_agg(row('continued', n.run_id, n.step_id, n.idx, '', 1, n.queue_name, n.msg_id, n.read_ct, n.handler, n.timeout_ms, null, null)::app.assignment)
-    into kept from next as n;
-  end if;
-  if elsewhere is not null then
-    perform app.enter_steps(elsewhere, elsewhere_idx, t);
-  end if;
-  if broken is not null then
-    perform app.fail_runs(broken, reasons, t);
-  end if;
-  if done is not null then
-    update app.runs as r set status = 'SUCCESS', ended_at = t, updated_at = t where r.run_id = any (done);
-    update app.timers as m set closed_at = t where m.run_id = any (done) and m.fired_at is null and m.closed_at is null;
-  end if;
+    select array_agg(o.run_id) filter (where o.status = 'SUCCESS' and o.is_chain and o.is_last),
+      array_agg(o.run_id) filter (where o.status = 'SUCCESS' and o.is_chain and not o.is_last and not o.stays),
+      array_agg(o.idx) filter (where o.status = 'SUCCESS' and o.is_chain and not o.is_last and not o.stays),
+      array_agg(o.run_id) filter (where o.status = 'ERROR'),
+      array_agg(o.error || jsonb_build_object('stepID', o.step_id, 'attempt', o.attempt)) filter (where o.status = 'ERROR'),
+      array_agg(distinct o.run_id) filter (where o.status = 'SUCCESS' and not o.is_chain)
+    into done, next_runs, next_idxs, broken, reasons, graphs
+    from onward as o;
+
+    if broken is not null then
+      perform app.fail_runs(broken, reasons, t);
+    end if;
+    if graphs is not null then
+      select next_runs || array_agg(g.run_id) filter (where g.idx is not null), next_idxs || array_agg(g.idx) filter (where g.idx is not null),
+        done || array_agg(g.run_id) filter (where g.idx is null)
+      into next_runs, next_idxs, done
+      from app.graph_frontier(graphs) as g where broken is null or g.run_id <> all (broken);
+    end if;
+    if done is not null then
+      update app.runs as r set status = 'SUCCESS', ended_at = t, updated_at = t where r.run_id = any (done);
+      update app.timers as m set closed_at = t where m.run_id = any (done) and m.fired_at is null and m.closed_at is null;
+    end if;
+    over := case when next_runs is not null then app.enter_steps(next_runs, next_idxs, t) end;
+  end loop;
   return kept;
 end
 $$;
 comment on function app.advance(app.lane_result[], boolean, text, timestamptz) is
-  'Moves runs on after steps that are over: the next step in the same lane, in line or behind a gate, the end, or the failure. Returns the lanes that stay with the worker.';
+  'Moves runs on after steps that are over: the next steps in the same lane, in line or behind a gate, the end, or the failure. Returns the lanes that stay with the worker.';
 
-create or replace function app.enter_steps(run_ids text[], idxs integer[], t timestamptz)
-returns void
-language plpgsql
-volatile
-parallel unsafe
-security invoker
-set search_path = ''
-as $$
-declare
-  gated text[];
-  gated_idx integer[];
-begin
-  select array_agg(e.run_id), array_agg(e.idx) into gated, gated_idx
-  from unnest(run_ids, idxs) as e (run_id, idx)
-    join app.runs as r on r.run_id = e.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = e.idx
-  where c.gate_key is not null;
-  if gated is not null then
-    perform app.open_gates(gated, gated_idx, t);
-  end if;
-  perform app.enqueue_steps(
-    array(select e.run_id from unnest(run_ids, idxs) as e (run_id, idx) where gated is null or e.run_id <> all (gated)),
-    array(select e.idx from unnest(run_ids, idxs) as e (run_id, idx) where gated is null or e.run_id <> all (gated)), t);
-end
-$$;
-comment on function app.enter_steps(text[], integer[], timestamptz) is 'Puts one step per run in line, or opens the gate before it.';
-
-create or replace function app.enter_first_step(run_ids text[], t timestamptz)
-returns void
+create or replace function app.keep_lanes(finished app.lane_result[], worker text, t timestamptz)
+returns app.assignment[]
 language sql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
-  select app.enter_steps(run_ids, array_fill(0, array[cardinality(run_ids)]), t);
+  with next as materialized (
+    select f.run_id, n.idx, n.step_id, f.queue_name, f.msg_id, f.read_ct, n.handler, n.timeout_ms, r.app_version, r.partition_key, r.priority
+    from unnest(finished) as f
+      join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1 and n.queue_name = f.queue_name and not n.is_gated and n.handler is not null
+      join app.runs as r on r.run_id = f.run_id
+    where f.run_status in ('PENDING', 'WAITING_INPUT') and f.status = 'SUCCESS' and f.task_key = '' and f.msg_id is not null and f.is_chain
+  ), begun as (
+    insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,
+      worker, msg_id, read_ct, enqueued_at, started_at)
+    select n.run_id, n.idx, 1, n.step_id, 'PENDING', n.queue_name, n.app_version, n.partition_key, n.priority, keep_lanes.worker, n.msg_id, n.read_ct, t, t
+    from next as n
+  )
+  select array_agg(row('continued', n.run_id, n.step_id, n.idx, '', 1, n.queue_name, n.msg_id, n.read_ct, n.handler, n.timeout_ms, null, null)::app.assignment)
+  from next as n;
 $$;
-comment on function app.enter_first_step(text[], timestamptz) is 'Puts new runs in line.';
+comment on function app.keep_lanes(app.lane_result[], text, timestamptz) is 'Begins the next step of a chain with the worker that finished the one before it.';
 
 create or replace function app.wake_runners(queues text[])
 returns void
@@ -208,20 +194,24 @@ begin
     select f as f, f.task_key = '' as is_step, c.*, r.budget,
       (select count(*) from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key
          and s.status = 'ERROR' and not s.lost and s.enqueued_at >= coalesce(r.reopened_at, '-infinity')) as used,
+      -- the cancel before the last resume reached its handler: no failure, the step begins anew
+      f.error ->> 'code' = 'cancelled' and exists (
+        select from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
+          and s.enqueued_at < r.reopened_at) as told_to_stop,
       (select count(*) from app.run_steps as s where r.budget is not null and s.run_id = f.run_id and not s.lost)
         + (select count(*) from app.timers as m where r.budget is not null and m.run_id = f.run_id and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)
         + row_number() over (partition by f.run_id) - 1 as used_by_run
     from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
   ), verdict as (
     select p.f as l,
-      coalesce((((p.f).error) ->> 'retryable')::boolean,
+      (p.told_to_stop or coalesce((((p.f).error) ->> 'retryable')::boolean,
         (p.f).error ->> 'code' = any (case when p.is_step then p.retryable_codes else p.fan_retryable_codes end))
-      and (p.f).run_status = 'PENDING' and (p.is_step or app.is_wanted((p.f).run_id, (p.f).idx, (p.f).task_key))
-      and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end
+        and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end)
+      and (p.f).run_status in ('PENDING', 'WAITING_INPUT') and (p.is_step or app.is_wanted((p.f).run_id, (p.f).idx, (p.f).task_key))
       and p.used_by_run < coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
-      case when p.is_step
-        then app.backoff_ms(p.backoff_initial_ms, p.backoff_factor, p.backoff_max_ms, p.used)
-        else app.backoff_ms(p.fan_backoff_initial_ms, p.fan_backoff_factor, p.fan_backoff_max_ms, p.used) end as delay_ms
+      case when p.told_to_stop then 0 when p.is_step
+        then app.backoff_ms(p.backoff_initial_ms, p.backoff_factor, p.backoff_max_ms, p.used) * (1 - p.backoff_jitter * random())
+        else app.backoff_ms(p.fan_backoff_initial_ms, p.fan_backoff_factor, p.fan_backoff_max_ms, p.used) * (1 - p.fan_backoff_jitter * random()) end as delay_ms
     from policy as p
   ), timer as (
     insert into app.timers (kind, run_id, idx, task_key, fire_at, created_at)
@@ -236,7 +226,7 @@ begin
 end
 $$;
 comment on function app.retry_or_give_up(app.lane_result[], timestamptz) is
-  'Failed attempts that the recipe and the budget let try again get a timer or a new attempt; the others are returned. Attempts that lost their worker do not count.';
+  'Failed attempts that the recipe and the budget let try again get a timer or a new attempt; the others are returned. Attempts that lost their worker, or stopped for a cancel that was taken back, do not count.';
 
 create or replace function app.fail_runs(run_ids text[], reasons jsonb[], t timestamptz)
 returns void
@@ -263,15 +253,15 @@ security invoker
 set search_path = ''
 as $$
 begin
-  update app.run_steps as s set status = 'CANCELLED', queue_seq = null, ended_at = t, tasks_open = case when s.tasks_open is not null then 0 end
-  where s.run_id = any (run_ids) and (s.status = 'ENQUEUED' or (s.status = 'PENDING' and s.tasks_open > 0));
+  update app.run_steps as s set status = 'CANCELLED', queue_seq = null, parked_at = null, ended_at = t, tasks_open = case when s.tasks_open is not null then 0 end
+  where s.run_id = any (run_ids) and s.status in ('ENQUEUED', 'PENDING') and s.msg_id is null;
   update app.gates as g set status = 'CLOSED', closed_at = t where g.run_id = any (run_ids) and g.status = 'OPEN';
   update app.timers as m set closed_at = t where m.run_id = any (run_ids) and m.fired_at is null and m.closed_at is null;
 end
 $$;
 comment on function app.close_runs(text[], timestamptz) is 'What could still start in runs that ended is closed; a step in flight may commit.';
 
-create or replace function app.cancel_runs(run_ids text[], t timestamptz)
+create or replace function app.stop_runs(run_ids text[], t timestamptz)
 returns void
 language plpgsql
 volatile
@@ -284,7 +274,7 @@ begin
   perform app.close_runs(run_ids, t);
 end
 $$;
-comment on function app.cancel_runs(text[], timestamptz) is 'Runs stop at the next step boundary: a step in flight may commit, the next never starts.';
+comment on function app.stop_runs(text[], timestamptz) is 'Runs stop at the next step boundary: a step in flight may commit, the next never starts.';
 
 create or replace function app.reopen_run(run_id text, t timestamptz)
 returns void
@@ -296,33 +286,48 @@ set search_path = ''
 as $$
 declare
   run app.runs;
-  last app.run_steps;
+  again integer[];
+  past_gates integer[];
+  fresh integer[];
+  in_flight boolean;
 begin
   update app.runs as r set status = 'ENQUEUED', error = null, ended_at = null, updated_at = t, reopened_at = t
   where r.run_id = reopen_run.run_id returning r.* into run;
   if run.timeout_ms is not null then
     insert into app.timers (kind, run_id, fire_at, created_at) values ('run_timeout', run.run_id, t + run.timeout_ms * interval '1 ms', t);
   end if;
-  select s.* into last from app.run_steps as s where s.run_id = run.run_id and s.task_key = '' order by s.idx desc, s.attempt desc limit 1;
-  if last.run_id is null then
-    perform app.enter_steps(array[run.run_id], array[0], t);
-  elsif last.status in ('ERROR', 'CANCELLED') then
-    perform app.enqueue_attempts(array[run.run_id], array[last.idx], array[''], t);
-  elsif last.status = 'SUCCESS' and exists (select from app.recipe_steps as c where c.recipe_id = run.recipe_id and c.idx > last.idx) then
-    perform app.enter_steps(array[run.run_id], array[last.idx + 1], t);
-  else
+  with step as (
+    select c.idx, c.needs, c.handler, last.status from app.recipe_steps as c left join lateral (
+      select s.status from app.run_steps as s where s.run_id = run.run_id and s.idx = c.idx and s.task_key = '' order by s.attempt desc limit 1) as last on true
+    where c.recipe_id = run.recipe_id
+  )
+  select array_agg(s.idx) filter (where s.status in ('ERROR', 'CANCELLED') and s.handler is not null),
+    array_agg(s.idx) filter (where s.status in ('ERROR', 'CANCELLED') and s.handler is null), array_agg(s.idx) filter (where s.status is null), bool_or(s.status is not distinct from 'PENDING')
+  into again, past_gates, fresh, in_flight
+  from step as s
+  where s.status is distinct from 'SUCCESS'
+    and not exists (select from unnest(s.needs) as n (idx) join step as p on p.idx = n.idx where p.status is distinct from 'SUCCESS');
+
+  if in_flight is null or in_flight then
     -- a step in flight goes on with its lease; a run whose last step committed after the cancel is over
     update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t) where r.run_id = run.run_id;
-    if last.status = 'SUCCESS' then
-      update app.runs as r set status = 'SUCCESS', ended_at = t where r.run_id = run.run_id;
-      perform app.close_runs(array[run.run_id], t);
-    end if;
   end if;
+  if in_flight is null then
+    update app.runs as r set status = 'SUCCESS', ended_at = t where r.run_id = run.run_id;
+    perform app.close_runs(array[run.run_id], t);
+    return;
+  end if;
+  if again is not null then
+    perform app.enqueue_attempts(array_fill(run.run_id, array[cardinality(again)]), again, array_fill(''::text, array[cardinality(again)]), t);
+  end if;
+  perform app.advance(
+    case when past_gates is not null then app.start_steps(array_fill(run.run_id, array[cardinality(past_gates)]), past_gates, t) end
+    || case when fresh is not null then app.enter_steps(array_fill(run.run_id, array[cardinality(fresh)]), fresh, t) end, false, null, t);
 end
 $$;
-comment on function app.reopen_run(text, timestamptz) is 'A terminal run goes on at its last checkpoint: the unfinished step gets a new attempt, finished ones stay.';
+comment on function app.reopen_run(text, timestamptz) is 'A terminal run goes on at its last checkpoint: unfinished steps get a new attempt, finished ones stay.';
 
-create or replace function app.wait_for_gates(run_ids text[], t timestamptz)
+create or replace function app.begin_work(run_ids text[], t timestamptz)
 returns void
 language plpgsql
 volatile
@@ -333,6 +338,20 @@ as $$
 begin
   update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t
   where r.run_id = any (run_ids) and r.status = 'ENQUEUED';
+end
+$$;
+comment on function app.begin_work(text[], timestamptz) is 'Runs begin without a worker: at a gate, with a sleep, a map or a skipped step.';
+
+create or replace function app.wait_for_gates(run_ids text[], t timestamptz)
+returns void
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.begin_work(run_ids, t);
   update app.runs as r set status = 'WAITING_INPUT', updated_at = t where r.run_id = any (run_ids) and r.status = 'PENDING';
 end
 $$;
@@ -347,7 +366,9 @@ security invoker
 set search_path = ''
 as $$
 begin
-  update app.runs as r set status = 'PENDING', updated_at = t where r.run_id = wake_run.run_id and r.status = 'WAITING_INPUT';
+  update app.runs as r set status = 'PENDING', updated_at = t
+  where r.run_id = wake_run.run_id and r.status = 'WAITING_INPUT'
+    and not exists (select from app.gates as g where g.run_id = wake_run.run_id and g.status = 'OPEN');
 end
 $$;
-comment on function app.wake_run(text, timestamptz) is 'A run that waited for a human goes on.';
+comment on function app.wake_run(text, timestamptz) is 'A run whose last open gate was answered goes on.';

@@ -122,7 +122,7 @@ begin
     where k.run_id = any (array(select s.run_id from unnest(picked) as s)) and k.status = 'ENQUEUED'
     order by k.run_id for no key update skip locked);
   return array(
-    select picked[i] from generate_subscripts(picked, 1) as i join app.runs as r on r.run_id = picked[i].run_id where r.status = 'PENDING' order by i);
+    select picked[i] from generate_subscripts(picked, 1) as i join app.runs as r on r.run_id = picked[i].run_id where r.status in ('PENDING', 'WAITING_INPUT') order by i);
 end
 $$;
 comment on function app.begin_steps(app.run_steps[]) is 'Runs at their first claim become PENDING. Returns the steps that may begin: not those whose run somebody holds at this moment.';
@@ -145,7 +145,7 @@ begin
     (select q.lease_seconds from app.queues as q where q.queue_name = queue));
   return query
     with leased as (
-      update app.run_steps as s set status = 'PENDING', queue_seq = null, worker = lease_steps.worker, msg_id = f.msg_id, read_ct = 0, started_at = t
+      update app.run_steps as s set status = 'PENDING', queue_seq = null, worker = lease_steps.worker, msg_id = f.msg_id, read_ct = 0, started_at = coalesce(s.started_at, t)
       from (select f.run_id, f.idx, f.task_key, f.attempt, m.msg_id
         from unnest(picked) with ordinality as f join unnest(ids) with ordinality as m (msg_id, ordinality) using (ordinality)) as f
       where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
@@ -157,15 +157,26 @@ begin
         'outputs', case s.idx when 0 then '{}' else (
           select coalesce(jsonb_object_agg(o.step_id, o.output), '{}') from app.run_steps as o
           where o.run_id = s.run_id and o.task_key = '' and o.status = 'SUCCESS') end,
-        'gates', case when s.idx = 0 and c.gate_key is null then '{}' else (
+        'gates', case when s.idx = 0 and not c.is_gated and k.checkpoints is null then '{}' else (
           select coalesce(jsonb_object_agg(g.gate_key, g.payload), '{}') from app.gates as g where g.run_id = s.run_id and g.status = 'ANSWERED') end,
-        'task', s.input, 'ocMode', r.oc_mode, 'sbxMode', r.sbx_mode, 'traceId', r.trace_id, 'queuePartitionKey', nullif(r.partition_key, '')),
+        'task', s.input, 'ocMode', r.oc_mode, 'sbxMode', r.sbx_mode, 'traceId', r.trace_id, 'queuePartitionKey', nullif(r.partition_key, ''))
+        || case when k.checkpoints is null then '{}' else jsonb_build_object('checkpoints', k.checkpoints) end,
       null::text
     from leased as s
       join app.runs as r on r.run_id = s.run_id
       join app.intents as i on i.intent_id = r.intent_id
       join app.recipes as p on p.recipe_id = r.recipe_id
-      join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = s.idx;
+      join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = s.idx
+      cross join lateral (
+        -- an attempt that begins for the first time has none
+        select jsonb_agg(jsonb_build_object('seq', p.seq, 'kind', p.kind, 'name', p.name, 'value', case p.kind
+            when 'sleep' then p.value || jsonb_build_object('over', (p.value ->> 'wakeAt')::bigint <= app.epoch_ms(t))
+            when 'gate' then (
+              select coalesce(jsonb_object_agg('payload', g.payload), '{}') from app.gates as g
+              where g.run_id = p.run_id and g.gate_key = p.name and g.status = 'ANSWERED')
+            else p.value end) order by p.seq)
+        from app.checkpoints as p
+        where (s.attempt > 1 or s.started_at < t) and p.run_id = s.run_id and p.idx = s.idx and p.task_key = s.task_key) as k (checkpoints);
 end
 $$;
 comment on function app.lease_steps(text, text, app.run_steps[]) is 'Gives picked steps to a worker: message sent invisible, attempt PENDING with the fencing token.';

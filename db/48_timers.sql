@@ -1,6 +1,7 @@
--- Timers: retries, gate TTLs, run timeouts. Whoever claims next fires what is due.
+-- Timers: sleeps, retries, gate TTLs, run timeouts. Whoever claims next fires what is due.
 --
 --   app.fire_timers() → how many
+--   app.sleep_run(run_id, ms) → run header, wakeAt, isReplay      a run of the caller's own id that does nothing but sleep
 --
 -- Invariant: a timer fires once, never early, whoever is alive by then. Lock order: runs (skip locked) → timers.
 
@@ -56,6 +57,12 @@ begin
     perform app.enqueue_attempts(array[timer.run_id], array[timer.idx], array[timer.task_key], t);
   elsif timer.kind = 'gate_ttl' then
     perform app.expire_gate(timer.run_id, timer.gate_key, t);
+  elsif timer.kind = 'sleep' and timer.task_key = ''
+    and exists (select from app.recipe_steps as c where c.recipe_id = run.recipe_id and c.idx = timer.idx and c.handler is null)
+  then
+    perform app.advance(app.end_sleeps(array[timer.run_id], array[timer.idx], t), false, null, t);
+  elsif timer.kind = 'sleep' then
+    perform app.unpark(timer.run_id, timer.idx, timer.task_key);
   else
     perform app.fail_runs(array[timer.run_id], array[jsonb_build_object('code', 'run_timeout',
       'message', format('the run was not over after %s ms', run.timeout_ms))], t);
@@ -63,3 +70,82 @@ begin
 end
 $$;
 comment on function app.fire_timer(app.timers, timestamptz) is 'What one due timer does; nothing when its run is over.';
+
+create or replace function app.sleep_recipe()
+returns app.recipes
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  recipe app.recipes;
+  put jsonb;
+begin
+  select r.* into recipe from app.recipes as r where r.name = 'sleep' and r.status = 'active' and r.queue_name = 'controlQ';
+  if not found then
+    put := app.put_recipe('{"name": "sleep", "description": "A run that does nothing but sleep (app.sleep_run).", "queue": "controlQ", "steps": [
+      {"stepId": "sleep-before-sleep", "sleep": {"ms": 0}}, {"stepId": "sleep-after-sleep", "sleep": {"input": "sleepMS"}}]}');
+    perform app.activate_recipe('sleep', (put ->> 'version')::integer);
+    select r.* into recipe from app.recipes as r where r.name = 'sleep' and r.version = (put ->> 'version')::integer;
+  end if;
+  return recipe;
+end
+$$;
+comment on function app.sleep_recipe() is 'The recipe of app.sleep_run: an artifact before the sleep and one after it.';
+
+create or replace function app.sleep_run(run_id text, ms bigint)
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  t timestamptz := app.now();
+  recipe app.recipes;
+  intent jsonb;
+  is_new boolean;
+begin
+  perform app.check_input('sleep_run', jsonb_build_object('run_id', sleep_run.run_id, 'ms', sleep_run.ms));
+  recipe := app.sleep_recipe();
+  intent := app.create_intent(jsonb_build_object('goal', 'sleep', 'inputs', jsonb_build_object('workflowID', sleep_run.run_id, 'sleepMS', sleep_run.ms), 'constraints', '{}'::jsonb));
+  insert into app.runs (run_id, intent_id, recipe_id, queue_name, app_version, trace_id, oc_mode, sbx_mode, created_at, updated_at, is_chain)
+  values (sleep_run.run_id, intent ->> 'intentId', recipe.recipe_id, recipe.queue_name, app.setting('app_version'), replace(gen_random_uuid()::text, '-', ''),
+    app.setting('oc_mode'), app.setting('sbx_mode'), t, t, recipe.is_chain)
+  on conflict do nothing;
+  is_new := found;
+  if is_new then
+    perform app.enter_first_steps(array[sleep_run.run_id], t);
+  else
+    perform app.check_sleep_drift(sleep_run.run_id, sleep_run.ms);
+  end if;
+  return app.get_run(sleep_run.run_id) || jsonb_build_object('isReplay', not is_new, 'wakeAt', (
+    select app.epoch_ms(r.created_at) + sleep_run.ms from app.runs as r where r.run_id = sleep_run.run_id));
+end
+$$;
+comment on function app.sleep_run(text, bigint) is
+  'A run under the caller''s id that sleeps ms and is over: whoever is alive wakes it at its start plus ms. Leaves the artifacts sleep-before-sleep and sleep-after-sleep. Returns the run header with isReplay and wakeAt. PT400; PT409 drift when the id has another run or another duration.';
+
+create or replace function app.check_sleep_drift(run_id text, ms bigint)
+returns void
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  drift jsonb;
+begin
+  select to_jsonb(array_remove(array[app.drift('recipeName', c.name, 'sleep'), app.drift('sleepMS', i.body #> '{inputs,sleepMS}', to_jsonb(check_sleep_drift.ms))], null)) into drift
+  from app.runs as r join app.intents as i using (intent_id) join app.recipes as c using (recipe_id) where r.run_id = check_sleep_drift.run_id;
+  if drift <> '[]' then
+    perform app.fail('PT409', 'drift', format('run %s exists with other arguments', check_sleep_drift.run_id), jsonb_build_object('drift', drift),
+      'repeat the sleep with the stored arguments, or take another id');
+  end if;
+end
+$$;
+comment on function app.check_sleep_drift(text, bigint) is 'Raises PT409 when a run of this id is not such a sleep.';

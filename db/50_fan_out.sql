@@ -5,6 +5,7 @@
 --
 -- A task is an attempt row of its own, with its own queue, handler and retries. Its key is sha256(canonical {runId, stepId, task}), so the
 -- same task twice is one task, and a task that succeeded is not run again when its step is.
+-- With join firstFailure the first task that fails for good ends its step.
 -- Invariant: tasks_open of the parent is the number of its tasks that are not final. The caller holds the run's lock.
 
 create or replace function app.task_key(run_id text, step_id text, task jsonb)
@@ -59,7 +60,7 @@ begin
       left join lateral (
         select s.attempt, s.status from app.run_steps as s where s.run_id = l.run_id and s.idx = l.idx and s.task_key = k.task_key
         order by s.attempt desc limit 1) as p on true
-    where l.run_status = 'PENDING'
+    where l.run_status in ('PENDING', 'WAITING_INPUT')
     order by l.run_id, l.idx, k.task_key, e.ordinality
   ), new as (
     insert into app.run_steps (run_id, idx, task_key, attempt, step_id, status, queue_name, app_version, partition_key, priority, queue_seq, task_idx, input, enqueued_at)
@@ -74,15 +75,17 @@ begin
   ), parent as (
     -- its tasks by name where an earlier attempt of the step made others, which do not count; a run that ended meanwhile keeps none
     update app.run_steps as s set
-      status = case when l.run_status = 'PENDING' then s.status else 'CANCELLED' end, ended_at = case when l.run_status <> 'PENDING' then t end,
-      tasks_open = case when l.run_status <> 'PENDING' then 0 when f.open > 0 then f.open else s.tasks_open end,
+      status = case when l.run_status in ('PENDING', 'WAITING_INPUT') then s.status else 'CANCELLED' end,
+      ended_at = case when l.run_status not in ('PENDING', 'WAITING_INPUT') then t end,
+      tasks_open = case when l.run_status not in ('PENDING', 'WAITING_INPUT') then 0 when f.open > 0 then f.open else s.tasks_open end,
+      parked_at = case when f.open > 0 then null else s.parked_at end,
       input = case when exists (
         select from app.run_steps as o where o.run_id = l.run_id and o.idx = l.idx and o.task_key <> '' and not coalesce(f.keys, '[]') ? o.task_key)
         then jsonb_build_object('taskKeys', coalesce(f.keys, '[]')) end
     from unnest(lanes) as l left join fan as f on f.run_id = l.run_id and f.idx = l.idx
     where s.run_id = l.run_id and s.idx = l.idx and s.task_key = '' and s.attempt = l.attempt
   )
-  select array_agg(l) filter (where l.run_status = 'PENDING' and f.open = 0), (select array_agg(distinct new.queue_name) from new)
+  select array_agg(l) filter (where l.run_status in ('PENDING', 'WAITING_INPUT') and f.open = 0), (select array_agg(distinct new.queue_name) from new)
   into idle, woken from unnest(lanes) as l left join fan as f on f.run_id = l.run_id and f.idx = l.idx;
   perform app.wake_runners(woken);
   return app.end_parents(idle, t);
@@ -100,27 +103,54 @@ set search_path = ''
 as $$
 declare
   complete app.lane_result[];
+  broken text[];
+  broken_idxs integer[];
 begin
   if cardinality(finals) = 0 then
     return null;
   end if;
   with parent as (
-    select s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open, count(*)::integer as n, min(f.run_status) as run_status, min(f.recipe_id) as recipe_id
+    select s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open, count(*)::integer as n, min(f.run_status) as run_status, min(f.recipe_id) as recipe_id,
+      bool_and(f.is_chain) as is_chain, bool_or(c.fan_join = 'firstFailure' and f.status = 'ERROR') as is_broken
     from unnest(finals) as f
       join app.run_steps as s on s.run_id = f.run_id and s.idx = f.idx and s.task_key = '' and s.status = 'PENDING' and s.tasks_open > 0
         and (s.input is null or s.input -> 'taskKeys' ? f.task_key)
+      join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx
     group by s.run_id, s.idx, s.task_key, s.attempt
   ), counted as (
     update app.run_steps as s set tasks_open = p.tasks_open - p.n from parent as p
-    where p.tasks_open > p.n and s.run_id = p.run_id and s.idx = p.idx and s.task_key = '' and s.attempt = p.attempt
+    where p.tasks_open > p.n and not p.is_broken and s.run_id = p.run_id and s.idx = p.idx and s.task_key = '' and s.attempt = p.attempt
   )
   select array_agg(row(p.run_id, p.idx, '', p.attempt, p.step_id, null, null, null, 'SUCCESS', p.output, null, null, false, null, null,
-    p.run_status, p.recipe_id)::app.lane_result)
-  into complete from parent as p where p.tasks_open <= p.n;
+    p.run_status, p.recipe_id, p.is_chain)::app.lane_result), array_agg(p.run_id) filter (where p.is_broken and p.tasks_open > p.n),
+    array_agg(p.idx) filter (where p.is_broken and p.tasks_open > p.n)
+  into complete, broken, broken_idxs from parent as p where p.tasks_open <= p.n or p.is_broken;
+  if broken is not null then
+    perform app.drop_tasks(broken, broken_idxs, t);
+  end if;
   return app.end_parents(complete, t);
 end
 $$;
 comment on function app.join_tasks(app.lane_result[], timestamptz) is 'Counts final tasks off their steps and returns the steps whose last task this was, with their outcome.';
+
+create or replace function app.drop_tasks(run_ids text[], idxs integer[], t timestamptz)
+returns void
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  update app.run_steps as s set status = 'CANCELLED', queue_seq = null, parked_at = null, ended_at = t
+  from unnest(run_ids, idxs) as e (run_id, idx)
+  where s.run_id = e.run_id and s.idx = e.idx and s.task_key <> '' and s.status in ('ENQUEUED', 'PENDING') and s.msg_id is null;
+  update app.timers as m set closed_at = t
+  from unnest(run_ids, idxs) as e (run_id, idx)
+  where m.run_id = e.run_id and m.idx = e.idx and m.task_key <> '' and m.fired_at is null and m.closed_at is null;
+  update app.gates as g set status = 'CLOSED', closed_at = t
+  from unnest(run_ids, idxs) as e (run_id, idx) where g.run_id = e.run_id and g.idx = e.idx and g.task_key <> '' and g.status = 'OPEN';
+$$;
+comment on function app.drop_tasks(text[], integer[], timestamptz) is 'Tasks that nobody waits for any more: those that have no worker are CANCELLED, the others are told by their heartbeat and may commit.';
 
 create or replace function app.end_parents(parents app.lane_result[], t timestamptz)
 returns app.lane_result[]
@@ -137,28 +167,28 @@ begin
     return null;
   end if;
   with outcome as (
-    select p.run_id, p.idx, p.attempt, p.step_id, p.output, p.run_status, p.recipe_id, x.*
+    select p.run_id, p.idx, p.attempt, p.step_id, p.output, p.run_status, p.recipe_id, p.is_chain, x.*
     from unnest(parents) as p
       join app.run_steps as own on own.run_id = p.run_id and own.idx = p.idx and own.task_key = '' and own.attempt = p.attempt
       cross join lateral (
-        select count(*) as n, count(*) filter (where k.status <> 'SUCCESS') as failed,
-          (array_agg(k.error order by k.task_idx) filter (where k.status <> 'SUCCESS'))[1] as error,
+        select count(*) as n, count(*) filter (where k.status = 'ERROR') as failed, count(*) filter (where k.status = 'SUCCESS') as good,
+          (array_agg(k.error order by k.task_idx) filter (where k.status = 'ERROR'))[1] as error,
           jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by k.task_idx) as tasks
         from (
           select distinct on (s.task_key) s.* from app.run_steps as s
           where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' and (own.input is null or own.input -> 'taskKeys' ? s.task_key)
           order by s.task_key, s.attempt desc) as k) as x
   ), ended as (
-    update app.run_steps as s set status = case when o.failed = 0 then 'SUCCESS' else 'ERROR' end, tasks_open = 0, ended_at = t,
+    update app.run_steps as s set status = case when o.good = o.n then 'SUCCESS' else 'ERROR' end, tasks_open = 0, parked_at = null, ended_at = t,
       output = jsonb_build_object('output', o.output, 'tasks', o.tasks),
-      error = case when o.failed > 0 then jsonb_build_object('code', coalesce(o.error ->> 'code', 'task_failed'),
+      error = case when o.good < o.n then jsonb_build_object('code', coalesce(o.error ->> 'code', 'task_failed'),
         'message', format('%s of %s tasks failed: %s', o.failed, o.n, coalesce(o.error ->> 'message', 'cancelled')), 'retryable', false) end
     from outcome as o
     where s.run_id = o.run_id and s.idx = o.idx and s.task_key = '' and s.attempt = o.attempt and s.status = 'PENDING'
-    returning s.*, o.run_status, o.recipe_id
+    returning s.*, o.run_status, o.recipe_id, o.is_chain
   )
   select array_agg(row(e.run_id, e.idx, '', e.attempt, e.step_id, null, null, null, e.status, e.output, null, null, false, e.error, null,
-    e.run_status, e.recipe_id)::app.lane_result)
+    e.run_status, e.recipe_id, e.is_chain)::app.lane_result)
   into over from ended as e;
   return over;
 end

@@ -29,7 +29,7 @@ begin
     order by r.run_id for no key update skip locked);
   with attempt as (
     select s.run_id, s.idx, s.task_key, s.attempt, q.max_recoveries,
-      r.status = 'PENDING' and (s.task_key = '' or app.is_wanted(s.run_id, s.idx, s.task_key)) as goes_on,
+      r.status in ('PENDING', 'WAITING_INPUT') and (s.task_key = '' or app.is_wanted(s.run_id, s.idx, s.task_key)) as goes_on,
       (select count(*) from app.run_steps as a
        where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key and a.lost and a.error ->> 'code' = 'lease_expired'
          and a.attempt > coalesce((
@@ -62,7 +62,7 @@ begin
   if poisoned is not null then
     update app.runs as r set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', ended_at = t, updated_at = t,
       error = p.error || jsonb_build_object('stepID', p.step_id, 'attempt', p.attempt)
-    from unnest(poisoned) as p where r.run_id = p.run_id and r.status = 'PENDING';
+    from unnest(poisoned) as p where r.run_id = p.run_id and r.status in ('PENDING', 'WAITING_INPUT');
     perform app.close_runs(array(select p.run_id from unnest(poisoned) as p), t);
   end if;
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
@@ -193,11 +193,11 @@ begin
     from jsonb_to_recordset(heartbeat.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint)
       left join app.held(heartbeat.worker, heartbeat.leases) as h on h.queue_name = x.queue and h.msg_id = x."msgId"
       left join app.runs as r on r.run_id = x."runId"
-    where h.msg_id is null or r.ended_at is not null;
+    where h.msg_id is null or r.ended_at is not null or (x."taskKey" <> '' and not app.is_wanted(x."runId", x.idx, x."taskKey"));
 end
 $$;
 comment on function app.heartbeat(text, jsonb) is
-  'A sign of life: extends the given leases [{queue, msgId, readCt, runId, idx, taskKey}] that are still held. Rows say what to stop: lost (somebody else has it) or cancel (the run ended). PT404 for a worker that is not registered.';
+  'A sign of life: extends the given leases [{queue, msgId, readCt, runId, idx, taskKey}] that are still held. Rows say what to stop: lost (somebody else has it) or cancel (the run ended, or nobody waits for the task). PT404 for a worker that is not registered.';
 
 create or replace function app.release(worker text, leases jsonb)
 returns integer

@@ -20,7 +20,7 @@ begin
   return case
     when run.ended_at is not null then app.explain_ended(run)
     when run.status = 'WAITING_INPUT' then app.explain_gate(run)
-    else coalesce(app.explain_retry(run), app.explain_step(run)) end;
+    else coalesce(app.explain_step(run), app.explain_timer(run)) end;
 end
 $$;
 comment on function app.explain_run(text) is 'Why a run is not moving: (run_id, status, why, held_by, since, next_at, unblock). PT404.';
@@ -49,14 +49,16 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select row(run.run_id, run.status, format('waits for a human at the gate %s%s', g.gate_key, coalesce(': ' || g.title, '')), 'a human',
-    g.opened_at, g.expires_at, v.answer_with)::app.explanation
+  select row(run.run_id, run.status, format('waits for a human at the gate %s%s%s%s', g.gate_key, coalesce(': ' || g.title, ''),
+      case when v.missing > 1 then format(' (%s more have to say yes)', v.missing) else '' end,
+      case when n.others > 0 then format(', and at %s more', n.others) else '' end), 'a human', g.opened_at, g.expires_at, v.answer_with)::app.explanation
   from app.gates as g join app.v_gates_open as v using (run_id, gate_key)
-  where g.run_id = run.run_id and g.status = 'OPEN' order by g.idx, g.gate_key limit 1;
+    cross join lateral (select count(*) - 1 as others from app.gates as o where o.run_id = run.run_id and o.status = 'OPEN') as n
+  where g.run_id = run.run_id and g.status = 'OPEN' order by g.expires_at nulls last, g.idx, g.gate_key limit 1;
 $$;
 comment on function app.explain_gate(app.runs) is 'Explanation of a run that waits at a gate.';
 
-create or replace function app.explain_retry(run app.runs)
+create or replace function app.explain_timer(run app.runs)
 returns app.explanation
 language sql
 stable
@@ -64,15 +66,17 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select row(run.run_id, run.status, format('waits to try %s again after %s', s.step_id, s.error ->> 'code'), 'the clock', m.created_at, m.fire_at,
-    null)::app.explanation
+  select row(run.run_id, run.status,
+    case m.kind when 'sleep' then format('%s sleeps', n.name) else format('waits to try %s again after %s', n.name, s.error ->> 'code') end,
+    'the clock', m.created_at, m.fire_at,
+    case when m.fire_at < app.now() then format('any live worker fires it: sisu runner --app-version %s', run.app_version) end)::app.explanation
   from app.timers as m
     join app.run_steps as s on s.run_id = m.run_id and s.idx = m.idx and s.task_key = m.task_key
-  where m.run_id = run.run_id and m.kind = 'retry' and m.fired_at is null and m.closed_at is null
-    and not exists (select from app.run_steps as o where o.run_id = run.run_id and o.status in ('ENQUEUED', 'PENDING') and coalesce(o.tasks_open, 0) = 0)
+    cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
+  where m.run_id = run.run_id and m.kind in ('retry', 'sleep') and m.fired_at is null and m.closed_at is null
   order by m.fire_at, s.attempt desc limit 1;
 $$;
-comment on function app.explain_retry(app.runs) is 'Explanation of a run that has nothing but retries to wait for; null when something of it waits or works.';
+comment on function app.explain_timer(app.runs) is 'Explanation of a run that has nothing but time to wait for: a sleep, or the next try.';
 
 create or replace function app.explain_step(run app.runs)
 returns app.explanation
@@ -83,26 +87,30 @@ security invoker
 set search_path = ''
 as $$
   select case
-    when s.status = 'PENDING' and l.ends < clock_timestamp() then
-      row(run.run_id, run.status, format('the lease of %s attempt %s has expired', s.step_id, s.attempt), s.worker, s.started_at, l.ends,
+    when s.msg_id is not null and l.ends < clock_timestamp() then
+      row(run.run_id, run.status, format('the lease of %s attempt %s has expired', n.name, s.attempt), s.worker, s.started_at, l.ends,
         format('any live worker of version %s takes over: sisu runner --app-version %1$s', s.app_version))::app.explanation
-    when s.status = 'PENDING' then
-      row(run.run_id, run.status, format('%s attempt %s is being executed', s.step_id, s.attempt), s.worker, s.started_at, l.ends,
+    when s.msg_id is not null then
+      row(run.run_id, run.status, format('%s attempt %s is being executed', n.name, s.attempt), s.worker, s.started_at, l.ends,
         format('select app.cancel_run(%L, actor => ''me'', reason => ''…'')', run.run_id))::app.explanation
+    when q.paused_at is not null then
+      row(run.run_id, run.status, format('%s waits in line on %s, which is paused: %s', n.name, q.queue_name, q.pause_reason), q.paused_by, q.paused_at, null,
+        format('select app.unpause_queue(%L, actor => ''me'', reason => ''…'')', q.queue_name))::app.explanation
     when not exists (select from app.workers as w where w.app_version = s.app_version and s.queue_name = any (w.queues) and app.is_alive(w)) then
       row(run.run_id, run.status, format('no live worker of version %s serves %s', s.app_version, s.queue_name), 'nobody', s.enqueued_at, null,
         format('sisu runner --app-version %s --queue %s', s.app_version, s.queue_name))::app.explanation
     else
-      row(run.run_id, run.status, format('%s waits in line on %s, %s before it in its partition', s.step_id, s.queue_name, a.n), 'the queue', s.enqueued_at, null,
+      row(run.run_id, run.status, format('%s waits in line on %s, %s before it in its partition', n.name, s.queue_name, a.n), 'the queue', s.enqueued_at, null,
         null)::app.explanation end
-  from app.run_steps as s
-    cross join lateral (select case when s.status = 'PENDING' then app.lease_ends(s.queue_name, s.msg_id) end as ends) as l
+  from app.run_steps as s join app.queues as q on q.queue_name = s.queue_name
+    cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
+    cross join lateral (select case when s.msg_id is not null then app.lease_ends(s.queue_name, s.msg_id) end as ends) as l
     cross join lateral (
       select count(*) as n from (
         select from app.run_steps as o
-        where s.status = 'ENQUEUED' and o.queue_name = s.queue_name and o.app_version = s.app_version and o.partition_key = s.partition_key
+        where s.queue_seq is not null and o.queue_name = s.queue_name and o.app_version = s.app_version and o.partition_key = s.partition_key
           and o.queue_seq is not null and (o.priority, o.queue_seq) < (s.priority, s.queue_seq) limit 1000) as o) as a
-  where s.run_id = run.run_id and s.status in ('ENQUEUED', 'PENDING') and coalesce(s.tasks_open, 0) = 0
-  order by s.status desc, s.enqueued_at limit 1;
+  where s.run_id = run.run_id and s.status in ('ENQUEUED', 'PENDING') and (s.msg_id is not null or s.queue_seq is not null)
+  order by s.msg_id is null, s.enqueued_at limit 1;
 $$;
-comment on function app.explain_step(app.runs) is 'Explanation of a run whose step or task is being executed or waits in line (positions beyond 1000 count as 1000).';
+comment on function app.explain_step(app.runs) is 'Explanation of a run whose step or task is being executed or waits in line (positions beyond 1000 count as 1000); null when none does.';

@@ -37,20 +37,26 @@ begin;
 -- the runners' verbs
 \ir 40_work.sql
 \ir 42_transitions.sql
+\ir 43_steps.sql
 \ir 44_admission.sql
 \ir 46_gates.sql
 \ir 48_timers.sql
 \ir 50_fan_out.sql
 \ir 52_artifacts.sql
 \ir 54_workers.sql
+\ir 55_checkpoints.sql
 
 -- what a person may do
 \ir 60_control.sql
+\ir 62_queues.sql
+\ir 64_batches.sql
+\ir 66_fork_diff.sql
 
 -- oracles, laws, rights
 \ir 80_views.sql
 \ir 81_invariants.sql
 \ir 82_explain.sql
+\ir 85_dbos.sql
 \ir 90_grants.sql
 
 select app.ensure_queues();

@@ -1,11 +1,8 @@
-#!/usr/bin/env python3
 """State is migrated, code is replayed: brings a database up to the one load order, db/install.sql.
 
-Files numbered below 20 are state: they change only through a revision, whose frozen SQL is made of them.
+Files numbered below 20 are state: they change only through a revision, whose frozen SQL is written beside it.
 Files from 20 on are code (functions, triggers, views, grants): all of them run again after every upgrade, and
 what an earlier replay made and the files no longer hold is dropped. Chapters from 90 on only grant.
-
-As a program: `replay.py --freeze` writes versions/0001_initial.sql anew (before the first release only).
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,15 +73,6 @@ def code_hash(db: Path) -> str:
     for file in code_files(db):
         digest.update(f"{file.path.name}\0{file.sql}\0".encode())
     return digest.hexdigest()
-
-
-def frozen_state(db: Path) -> str:
-    """The text of the first revision: all state files, in load order.
-
-    Alembic's version table lies in a schema of ours, which therefore exists before the first revision runs.
-    """
-    text = "\n".join(f"-- {file.path.name}\n\n{file.sql.strip()}\n" for file in state_files(db))
-    return re.sub(r"^create schema (?!if )", "create schema if not exists ", text, flags=re.MULTILINE)
 
 
 def run_sql(conn: Connection[Any], sql: str, name: str) -> None:
@@ -206,20 +193,3 @@ def run_revision(conn: Any, script: str) -> None:
         path.read_text(encoding="utf-8"),
         f"migrations/versions/{path.name}",
     )
-
-
-def main(argv: Sequence[str]) -> int:
-    """`--freeze` writes the first revision's SQL; `--check` exits 1 when it differs from the state files."""
-    here = Path(__file__).resolve().parent
-    target, sql = here / "versions" / "0001_initial.sql", frozen_state(here.parent / "db")
-    if list(argv) == ["--freeze"]:
-        target.write_text(sql, encoding="utf-8")
-        return 0
-    if list(argv) == ["--check"]:
-        return int(not target.exists() or target.read_text(encoding="utf-8") != sql)
-    print("usage: replay.py --freeze | --check", file=sys.stderr)
-    return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -8,12 +8,14 @@
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
 create schema if not exists app_test;
+select app.put_setting('test_database', 'true') \g /dev/null
 
--- A recipe of this name, put and activated. Steps without a stepId are S0, S1 …, those without a handler get t/<stepId>.
+-- A recipe of this name, put and activated. Steps without a stepId are S0, S1 …, those without a handler, sleep or map get the handler t/<stepId>.
 create or replace function app_test.a_recipe(name text default 'plain', steps jsonb default '[{}, {}]', more jsonb default '{}') returns text language plpgsql as $$
 declare
   numbered jsonb := (
-    select jsonb_agg(jsonb_build_object('stepId', n.id, 'handler', 't/' || n.id) || s.value order by s.ordinality)
+    select jsonb_agg(jsonb_build_object('stepId', n.id) || case when s.value ?| array['sleep', 'map'] then '{}' else jsonb_build_object('handler', 't/' || n.id) end
+      || s.value order by s.ordinality)
     from jsonb_array_elements(a_recipe.steps) with ordinality as s
       cross join lateral (select coalesce(s.value ->> 'stepId', 'S' || s.ordinality - 1)) as n (id));
 begin
@@ -97,14 +99,14 @@ create or replace function app_test.fail_step(code text default 'broken', more j
 $$;
 
 -- A run of the four steps that has come so far: to the gate approve-plan, or with this step in line.
-create or replace function app_test.a_run_at(place text, goal text default 'a goal') returns text language plpgsql as $$
+create or replace function app_test.a_run_at(place text, goal text default 'a goal', options jsonb default '{}') returns text language plpgsql as $$
 declare
   run_id text;
 begin
   if not exists (select from app.recipes as r where r.name = 'four') then
     perform app_test.the_four_steps();
   end if;
-  run_id := app_test.a_run(goal, 'four');
+  run_id := app_test.a_run(goal, 'four', options);
   for i in 1 .. array_position(array['CompileST', 'ApplyPatchST', 'approve-plan', 'DecideST', 'ExecuteST'], place) - 1 loop
     case i when 3 then perform app.approve_plan(run_id, 'ann');
       else perform app_test.finish_step(); end case;

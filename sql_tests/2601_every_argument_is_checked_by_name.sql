@@ -22,7 +22,7 @@ insert into bad values
   ($$select app.put_recipe('{"name": "r", "steps": [{"stepId": "A", "handler": "h"}, {"stepId": "A", "handler": "h"}]}')$$, 'steps[0].stepId'),
   ($$select app.put_recipe('{"name": "r", "steps": [{"stepId": "A", "handler": "h", "gate": {"kind": "x"}}]}')$$, 'steps[0].gate.key, steps[0].gate.kind'),
   ($$select app.put_recipe('{"name": "r", "steps": [{"stepId": "A", "handler": "h", "retry": {"maxAttempts": 0, "retryableCodes": [1], "backoff": {"factor": 0}}}]}')$$,
-   'steps[0].retry.backoff.factor, steps[0].retry.maxAttempts, steps[0].retry.retryableCodes'),
+   'steps[0].retry.backoff.factor, steps[0].retry.maxAttempts, steps[0].retry.retryableCodes[0]'),
   ($$select app.put_recipe('{"name": "r", "steps": [{"stepId": "A", "handler": "h", "fanOut": {"queue": "noQ", "maxTasks": "1"}}]}')$$,
    'steps[0].fanOut.handler, steps[0].fanOut.maxTasks, steps[0].fanOut.queue'),
   ($$select app.activate_recipe(null)$$, 'name'),

@@ -21,7 +21,7 @@ select set_has($$select jsonb_object_keys(step) from s where n = 1$$, $$select u
   'artifactRefs', 'traceId', 'spanId'])$$, 'a step has all its fields');
 select is(step #>> '{artifactRefs,0,kind}', 'none', 'with its artifacts') from s where n = 1;
 select is((app.list_gates(:'run_id') -> 0) - 'openedAt', '{"gateKey": "approve-plan", "idx": 2, "kind": "approval", "title": "Approve the plan", "status": "OPEN",
-  "expiresAt": null, "answeredAt": null, "payload": null}'::jsonb, 'gates');
+  "expiresAt": null, "answeredAt": null, "payload": null, "round": 1, "onExpiry": "fail", "shows": [], "shownSha256": null, "quorum": 1, "selfApproval": true, "replies": []}'::jsonb, 'gates');
 select is(jsonb_array_length(app.list_artifacts(:'run_id')), 2, 'artifacts');
 select is(app_test.everything(), hash, 'reads never write') from before;
 

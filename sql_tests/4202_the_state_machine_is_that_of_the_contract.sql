@@ -5,7 +5,7 @@ select plan(3);
 select bag_eq($$select entity || ': ' || coalesce(nullif(from_status, ''), 'nothing') || ' → ' || to_status from app.v_state_machine$$, array[
   'run: nothing → ENQUEUED', 'run: ENQUEUED → PENDING', 'run: ENQUEUED → ERROR', 'run: ENQUEUED → CANCELLED',
   'run: PENDING → WAITING_INPUT', 'run: PENDING → SUCCESS', 'run: PENDING → ERROR', 'run: PENDING → CANCELLED', 'run: PENDING → MAX_RECOVERY_ATTEMPTS_EXCEEDED',
-  'run: WAITING_INPUT → PENDING', 'run: WAITING_INPUT → ERROR', 'run: WAITING_INPUT → CANCELLED',
+  'run: WAITING_INPUT → PENDING', 'run: WAITING_INPUT → ERROR', 'run: WAITING_INPUT → CANCELLED', 'run: WAITING_INPUT → MAX_RECOVERY_ATTEMPTS_EXCEEDED',
   'run: CANCELLED → ENQUEUED', 'run: MAX_RECOVERY_ATTEMPTS_EXCEEDED → ENQUEUED', 'run: ERROR → ENQUEUED',
   'step: nothing → ENQUEUED', 'step: nothing → PENDING', 'step: nothing → SUCCESS', 'step: ENQUEUED → PENDING', 'step: ENQUEUED → CANCELLED',
   'step: PENDING → SUCCESS', 'step: PENDING → ERROR', 'step: PENDING → CANCELLED'], 'every transition, and no other');

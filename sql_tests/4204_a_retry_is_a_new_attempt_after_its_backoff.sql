@@ -2,7 +2,7 @@
 begin;
 select plan(17);
 
-select app_test.a_recipe('r', '[{"retry": {"maxAttempts": 4, "backoff": {"initialMS": 1000, "factor": 3, "maxMS": 5000}, "retryableCodes": ["infra"]}}]'),
+select app_test.a_recipe('r', '[{"retry": {"maxAttempts": 4, "backoff": {"initialMS": 1000, "jitter": 0, "factor": 3, "maxMS": 5000}, "retryableCodes": ["infra"]}}]'),
   app_test.a_run('g', 'r') as run_id \gset
 select app_test.fail_step('infra') \g /dev/null
 select is(app_test.status_of(:'run_id'), 'PENDING', 'the run goes on');

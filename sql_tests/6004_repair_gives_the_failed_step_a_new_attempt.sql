@@ -8,7 +8,7 @@ create function pg_temp.repair(run_id text) returns text language sql as $$ sele
 create function pg_temp.next_try() returns void language sql as $$ select app.advance('1 hour'), app_test.recover(); select app_test.fail_step('infra'); select null $$;
 
 -- a step that used up its tries
-select app_test.a_recipe('tries', '[{}, {"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000, "factor": 10, "maxMS": 3600000}, "retryableCodes": ["infra"]}}, {}]'),
+select app_test.a_recipe('tries', '[{}, {"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000, "jitter": 0, "factor": 10, "maxMS": 3600000}, "retryableCodes": ["infra"]}}, {}]'),
   app_test.a_run('g', 'tries', '{"timeoutMS": 86400000}') as run_id \gset
 select app_test.finish_step(), app_test.fail_step('infra'), pg_temp.next_try() \g /dev/null
 select is(app_test.status_of(:'run_id') || ' ' || pg_temp.steps(:'run_id'), 'ERROR 0.1 SUCCESS, 1.1 ERROR, 1.2 ERROR', 'two tries are all the recipe gives');

@@ -1,6 +1,6 @@
 -- explain_run in one row: what the run waits for, who holds that, since when, what comes by itself, and what would unblock it.
 begin;
-select plan(28);
+select plan(33);
 
 create function pg_temp.explained(run_id text) returns text language sql as $$
   select concat_ws(' | ', e.status, e.why, e.held_by, e.unblock) from app.explain_run(run_id) as e $$;
@@ -67,13 +67,27 @@ select is(app_test.status_of(:'first'), 'ENQUEUED', 'the call that is named help
 select app.cancel_run(:'first', 'ann', 'x') \g /dev/null
 select app_test.a_recipe('fan', '[{"fanOut": {"queue": "sbxQ", "handler": "t/task", "retry": {"maxAttempts": 2, "backoff": {"initialMS": 60000}, "retryableCodes": ["infra"]}}}]'), app_test.a_run('fan', 'fan', '{"priority": 0}') as fan \gset
 select app_test.finish_step('{"tasks": ["a", "b"]}') \g /dev/null
-select alike(pg_temp.explained(:'fan'), 'PENDING | S0 waits in line on sbxQ, % before it in its partition | the queue', 'a step waits for its tasks: they are what is told');
+select alike(pg_temp.explained(:'fan'), 'PENDING | S0 task _ waits in line on sbxQ, % before it in its partition | the queue', 'a step waits for its tasks: they are what is told');
 select app_test.fail_step('infra', queue => 'sbxQ') \g /dev/null
-select alike(pg_temp.explained(:'fan'), 'PENDING | S0 waits in line on sbxQ, % before it in its partition | the queue', 'one in line comes before one that is tried again');
+select alike(pg_temp.explained(:'fan'), 'PENDING | S0 task _ waits in line on sbxQ, % before it in its partition | the queue', 'one in line comes before one that is tried again');
 select app_test.finish_step(queue => 'sbxQ') \g /dev/null
-select is(pg_temp.explained(:'fan'), 'PENDING | waits to try S0 again after infra | the clock', 'which is told when it is all there is');
+select is(pg_temp.explained(:'fan'), 'PENDING | waits to try S0 task 0 again after infra | the clock', 'which is told when it is all there is');
 select app.advance('1 minute'), app_test.recover() \g /dev/null
 select app_test.finish_step(queue => 'sbxQ') \g /dev/null
 select is(pg_temp.explained(:'fan'), 'SUCCESS | the run is over', 'a run that succeeded needs nothing');
+
+-- a sleep
+select app_test.a_recipe('nap', '[{"stepId": "Nap", "sleep": {"ms": 60000}}]'), app_test.a_run('nap', 'nap') as nap \gset
+select is(pg_temp.explained(:'nap'), 'PENDING | Nap sleeps | the clock', 'a sleep');
+select is(pg_temp.times(:'nap'), (select row(created_at, fire_at)::text from app.timers where kind = 'sleep'), 'from when to when');
+select app.advance('2 minutes') \g /dev/null
+select is(pg_temp.explained(:'nap'), format('PENDING | Nap sleeps | the clock | any live worker fires it: sisu runner --app-version %s', :'version'), 'overdue, nobody is there to wake it');
+select app_test.recover() \g /dev/null
+
+-- several gates, several people
+select app_test.a_recipe('both', '[{"gates": [{"key": "money", "quorum": 2}, {"key": "law", "ttlMS": 60000}]}]'), app_test.a_run('both', 'both') as both \gset
+select alike(pg_temp.explained(:'both'), 'WAITING_INPUT | waits for a human at the gate law, and at 1 more | a human | %', 'the gate that ends first is told');
+select app.reply_gate(:'both', 'law', '{"decision": "yes"}', '1', 'ann') \g /dev/null
+select alike(pg_temp.explained(:'both'), 'WAITING_INPUT | waits for a human at the gate money (2 more have to say yes) | %', 'and how many have to answer');
 select is_empty('select * from app.v_invariants');
 rollback;

@@ -127,6 +127,8 @@ def template(server: Server) -> Iterator[str]:
     """Name of the database that the real migrate() prepared; nobody connects to it again."""
     name = server.create()
     database.migrate(server.dsn(name))
+    with closing(database.connect(server.dsn(name))) as conn:
+        conn.execute("select app.put_setting('test_database', 'true')")
     yield name
     server.drop(name)
 

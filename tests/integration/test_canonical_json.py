@@ -28,7 +28,9 @@ LARGEST_INTEGER = 2**53 - 1
 # surrogates, astral planes.
 CHARACTERS = st.one_of(
     st.characters(exclude_characters="\x00", exclude_categories=["Cs"]),
-    st.sampled_from("\x01\b\t\n\x0b\f\r\x1f\x7f\"\\/\u2028\ud7ff\ue000\uf8ff\ufb33\uffff\U00010000\U0001f600\U0010ffff"),
+    st.sampled_from(
+        '\x01\b\t\n\x0b\f\r\x1f\x7f"\\/\u2028\ud7ff\ue000\uf8ff\ufb33\uffff\U00010000\U0001f600\U0010ffff'
+    ),
 )
 TEXTS = st.text(CHARACTERS, max_size=8)
 NUMBERS = st.one_of(

@@ -114,13 +114,13 @@ def migrate(as_json: bool) -> None:
 
 @db.command("reset")
 @click.option("--yes", is_flag=True, help="Required when DATABASE_URL names the database.")
-@click.option("--system", is_flag=True, help="Only the queue tables and the compatibility schema.")
+@click.option("--system", is_flag=True, help="Only the queue tables; nothing is lost.")
 @json_option
 def reset(yes: bool, system: bool, as_json: bool) -> None:
-    """Delete every run and migrate anew."""
+    """Delete every run and migrate anew; with --system, only rebuild what is derived from the runs."""
     with faults_to_exit_codes():
         config = load_config()
-        refuse_given_database(config, yes)
+        refuse_given_database(config, yes or system)
         database.register_builtin(database.reset(config, system_only=system))
         say(database.status(config), as_json)
 

@@ -66,13 +66,14 @@ def delete(config: Config) -> None:
 
 
 def reset(config: Config, *, system_only: bool = False) -> str:
-    """Empty our schemas and migrate anew; with `system_only` just queue tables and compatibility schema.
+    """Empty our schemas and migrate anew: all runs are lost.
 
-    Returns the DSN. All runs are lost. Raises Refused for `system_only` while a run is unfinished.
+    With `system_only` just what is derived goes, the queue tables, and is made anew from the runs: nothing is
+    lost. Returns the DSN.
     """
     dsn = ensure_up(config)
     if system_only:
-        schema.drop_system(dsn)
+        schema.rebuild_system(dsn)
     else:
         schema.drop_everything(dsn)
     migrate(dsn, queue_partition=config.sbx_queue_partition)

@@ -11,10 +11,12 @@ import psycopg
 from psycopg import Connection, sql
 
 from .connect import connect
-from .errors import DatabaseError, Refused
+from .errors import DatabaseError
 from .paths import migrations_dir, replay_module, sql_dir
+from .pgmq import ensure_pgmq
 
 OLDEST_SERVER = 150000
+_TRIES = 10
 _OURS = ("app", "app_test", "dbos", "pgmq")
 
 
@@ -23,24 +25,33 @@ def migrate(dsn: str, *, queue_partition: bool | None = None) -> None:
 
     `queue_partition` true or false makes intentQ and sbxQ partitioned or not; None leaves them as they are.
     Concurrent calls wait for one another; a database that is there already only gets its queues checked.
-    Raises DatabaseError with the file and line of a statement that failed.
+    Runners may be at work meanwhile. Raises DatabaseError with the file and line of a statement that failed.
     """
     from alembic import command  # half a second to import, and most commands never migrate
     from alembic.config import Config as AlembicConfig
 
-    with closing(connect(dsn, autocommit=False)) as conn:
-        if conn.info.server_version < OLDEST_SERVER:
-            raise DatabaseError(
-                f"Postgres {conn.info.server_version // 10000} is too old", "15 or newer is needed"
-            )
-        alembic = AlembicConfig(attributes={"connection": conn, "queue_partition": queue_partition})
-        alembic.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
-        try:
-            command.upgrade(alembic, "head")
-        except psycopg.Error as error:
-            place = " ".join(getattr(error, "__notes__", []))
-            text = error.diag.message_primary or str(error).strip()
-            raise DatabaseError(f"{text} {place}".strip(), error.diag.message_hint or "") from error
+    for tries_left in reversed(range(_TRIES)):
+        with closing(connect(dsn, autocommit=False)) as conn:
+            if conn.info.server_version < OLDEST_SERVER:
+                raise DatabaseError(
+                    f"Postgres {conn.info.server_version // 10000} is too old", "15 or newer is needed"
+                )
+            alembic = AlembicConfig(attributes={"connection": conn, "queue_partition": queue_partition})
+            alembic.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+            try:
+                return command.upgrade(alembic, "head")
+            except psycopg.errors.DeadlockDetected as error:
+                # its locks met those of runners at work; nothing was done
+                if not tries_left:
+                    raise _failed(error) from error
+            except psycopg.Error as error:
+                raise _failed(error) from error
+
+
+def _failed(error: psycopg.Error) -> DatabaseError:
+    place = " ".join(getattr(error, "__notes__", []))
+    text = error.diag.message_primary or str(error).strip()
+    return DatabaseError(f"{text} {place}".strip(), error.diag.message_hint or "")
 
 
 def register_builtin(dsn: str) -> bool:
@@ -54,28 +65,35 @@ def register_builtin(dsn: str) -> bool:
 
 def drop_everything(dsn: str) -> None:
     """Drop our schemas with all they hold: runs, artifacts, queues. What else is in the database stays."""
-    _drop(dsn, _OURS)
-
-
-def drop_system(dsn: str) -> None:
-    """Drop the queue tables and the compatibility schema only. Raises Refused while a run is unfinished."""
-    with closing(connect(dsn)) as conn:
-        if _one(conn, "select to_regclass('app.runs') is not null"):
-            unfinished = _one(conn, "select count(*) from app.runs where ended_at is null")
-            if unfinished:
-                raise Refused(f"{unfinished} runs are unfinished and their messages would be lost",
-                              "let them end, cancel them, or use db reset")  # fmt: skip
-            conn.execute("delete from app.settings where key = 'code_hash'")
-    _drop(dsn, ("dbos", "pgmq"))
-
-
-def _drop(dsn: str, schemas: tuple[str, ...]) -> None:
     with closing(connect(dsn, autocommit=False)) as conn:
-        conn.execute("set local client_min_messages = warning")
-        conn.execute("drop extension if exists pgmq cascade")
-        names = sql.SQL(", ").join(map(sql.Identifier, schemas))
-        conn.execute(sql.SQL("drop schema if exists {} cascade").format(names))
+        _drop(conn, _OURS)
         conn.commit()
+
+
+def rebuild_system(dsn: str) -> None:
+    """Throw away the queue tables and make them anew from the runs.
+
+    One transaction: what is under way keeps its lease and goes on, claims and commits wait meanwhile.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        with closing(connect(dsn, autocommit=False)) as conn:
+            try:
+                _drop(conn, ("pgmq",))
+                if _one(conn, "select to_regproc('app.rebuild_dispatch') is not null"):
+                    ensure_pgmq(conn)
+                    conn.execute("select app.rebuild_dispatch()")
+                return conn.commit()
+            except psycopg.errors.DeadlockDetected as error:
+                # its locks met those of runners at work; nothing was done
+                if not tries_left:
+                    raise _failed(error) from error
+
+
+def _drop(conn: Connection[Any], schemas: tuple[str, ...]) -> None:
+    conn.execute("set local client_min_messages = warning")
+    conn.execute("drop extension if exists pgmq cascade")
+    names = sql.SQL(", ").join(map(sql.Identifier, schemas))
+    conn.execute(sql.SQL("drop schema if exists {} cascade").format(names))
 
 
 def describe(dsn: str) -> dict[str, Any]:
