@@ -85,7 +85,14 @@ select 'a step begins after what it needs', s.run_id, format('%s began before %s
 from app.v_open_steps as s join app.recipe_steps as c on c.recipe_id = s.recipe_id and c.idx = s.idx
   cross join lateral unnest(c.needs) as n (idx) join app.recipe_steps as p on p.recipe_id = s.recipe_id and p.idx = n.idx
 where s.task_key = '' and not exists (
-  select from app.run_steps as o where o.run_id = s.run_id and o.idx = n.idx and o.task_key = '' and o.status = 'SUCCESS');
+  select from app.run_steps as o where o.run_id = s.run_id and o.idx = n.idx and o.task_key = '' and o.status = 'SUCCESS')
+union all
+select 'who paused a queue is on record', 'queue/' || q.queue_name, format('paused by %s without an OPS artifact', q.paused_by)
+from app.queues as q
+where q.paused_at is not null
+  and not exists (
+    select from app.artifacts as a
+    where a.run_id = 'queue/' || q.queue_name and a.step_id = 'OPS' and a.inline ->> 'op' = 'pause' and (a.inline -> 'at')::bigint = floor(extract(epoch from q.paused_at) * 1000));
 comment on view app.v_open_laws is 'Broken laws of what is under way: law, run_id, detail.';
 
 create or replace view app.v_ended_laws as

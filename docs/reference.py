@@ -28,12 +28,11 @@ where p.pronamespace = 'app'::regnamespace and p.prosecdef and g.roles is not nu
 order by 1
 """
 VIEWS = """
-select c.relname, obj_description(c.oid, 'pg_class'),
+select format('%s.%s', n.nspname, c.relname), obj_description(c.oid, 'pg_class'),
   array(
     select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 order by a.attnum)
-from pg_class c
-where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
-  and has_table_privilege('app_read', c.oid, 'select')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('app', 'dbos') and c.relkind = 'v' and has_table_privilege('app_read', c.oid, 'select')
 order by 1
 """
 STATES = """
@@ -93,7 +92,7 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
     yield "## Views"
     for name, comment, columns in connection.execute(VIEWS).fetchall():
         yield ""
-        yield f"### app.{name}"
+        yield f"### {name}"
         yield ""
         yield comment
         yield ""

@@ -1,6 +1,6 @@
 -- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
 begin;
-select plan(33);
+select plan(34);
 
 select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
 select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
@@ -59,6 +59,7 @@ insert into broken values
   ('a terminal run waits for no task', :'fan', format('update app.run_steps set status = ''CANCELLED'', queue_seq = null, ended_at = now() where run_id = %1$L and queue_seq is not null;
     update app.runs set status = ''ERROR'', error = ''{}'', ended_at = now() where run_id = %1$L', :'fan')),
   ('a cached step is what its source made', :'fork', format('alter table app.run_steps disable trigger user; update app.run_steps set output = ''1'' where run_id = %L and cached_from is not null', :'fork')),
+  ('who paused a queue is on record', 'queue/sbxQ', 'update app.queues set paused_at = now(), paused_by = ''ann'', pause_reason = ''x'' where queue_name = ''sbxQ'''),
   ('a parked step will wake', :'nap', format('update app.timers set closed_at = now() where run_id = %L', :'nap')),
   ('a step begins after what it needs', :'line', format('insert into app.run_steps select (jsonb_populate_record(s, ''{"idx": 1, "step_id": "S1"}'')).* from app.run_steps as s where run_id = %L', :'line')),
   ('a step succeeds once', :'finished', format('insert into app.run_steps select (jsonb_populate_record(s, ''{"attempt": 2}'')).* from app.run_steps as s where run_id = %L and idx = 0', :'finished')),

@@ -54,6 +54,7 @@ class Lane:
         elif not finished.task_key and finished.step_id != attempt.step_id:
             outputs = self.context.get("outputs") or {}
             self.context = {**self.context, "outputs": {**outputs, finished.step_id: output}}
+            self.context.pop("checkpoints", None)
         self.attempt = attempt
         if self.cancelled.is_set():
             self.cancelled = Event()

@@ -20,6 +20,12 @@ select directive, run_id, idx, task_key, queue_name, msg_id
 -- name: release
 select app.release(worker => %(worker)s, leases => %(leases)s::jsonb);
 
+-- name: checkpoint
+select app.checkpoint(worker => %(worker)s, lease => %(lease)s::jsonb, entry => %(entry)s::jsonb);
+
+-- name: discard
+discard all;
+
 -- name: listen
 listen sisu_ready;
 
@@ -107,6 +113,43 @@ select app.fork_run(run_id => %(run_id)s, step_n => %(step_n)s, actor => %(actor
 -- name: explain_run
 select * from app.explain_run(run_id => %(run_id)s);
 
+-- name: cancel_batch
+select * from app.cancel_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: resume_batch
+select * from app.resume_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: repair_batch
+select * from app.repair_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: fork_batch
+select * from app.fork_batch(selection => %(selection)s::jsonb, step_n => %(step_n)s, actor => %(actor)s, reason => %(reason)s,
+                             app_version => %(app_version)s, inputs => %(inputs)s::jsonb, dry_run => %(dry_run)s);
+
+-- name: redrive
+select * from app.redrive(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, max_runs => %(max_runs)s, dry_run => %(dry_run)s);
+
+-- name: pause_queue
+select app.pause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: unpause_queue
+select app.unpause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: fork_diff
+select * from app.fork_diff(a => %(a)s, b => %(b)s);
+
+-- name: inbox
+select * from app.v_ops_inbox where %(kind)s::text is null or kind = %(kind)s;
+
+-- name: gates_open
+select * from app.v_gates_open order by expires_at nulls last, opened_at limit %(limit)s;
+
+-- name: slow_steps
+select * from app.v_ops_slow_steps;
+
+-- name: queue_depth
+select * from app.v_ops_queue_depth order by queue_name, partition_key;
+
 -- == the shim: bodies under the names of HTTP, as they came; named is what a token says of the caller ==
 
 -- name: http_start_run
@@ -148,7 +191,7 @@ select app.sleep_run(run_id => a.run_id, ms => a.ms)
   from jsonb_to_record(app.arguments('sleep_run', %(query)s::jsonb, names => '{"run_id": "wf", "ms": "sleep"}'))
     as a (run_id text, ms bigint);
 
--- name: queue_depth
+-- name: http_queue_depth
 select app.queue_depth();
 
 -- name: arguments

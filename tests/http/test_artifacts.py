@@ -51,7 +51,8 @@ def test_bytes_come_as_they_are(api: Api, conn: psycopg.Connection[Any]) -> None
     assert bodies[0].content == body
     assert bodies[1].content == '{"a":"ä","b":1}'.encode()
     assert [b.headers["content-type"] for b in bodies] == [
-        "application/octet-stream", "application/json", "text/plain; charset=utf-8", "text/plain; charset=utf-8",
+        "application/octet-stream", "application/json",
+        "text/plain; charset=utf-8", "text/plain; charset=utf-8",
     ]  # fmt: skip
     assert bodies[3].content == b"none"
     assert everything(conn) == before

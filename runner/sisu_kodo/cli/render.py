@@ -153,32 +153,6 @@ def recipes(found: list[dict[str, Any]], as_json: bool) -> None:
     console().print(grid)
 
 
-def controlled(action: str, answers: list[dict[str, Any]], as_json: bool) -> None:
-    """What `sisu ops cancel | resume | repair | fork` did to each run."""
-    if as_json:
-        say_json(answers)
-        return
-    out = console()
-    for each in answers:
-        if error := each.get("error"):
-            out.print(Text.assemble(each["workflowID"], "  ", (error, "red")))
-            continue
-        what = each.get("forkedWorkflowID") or each["status"]
-        out.print(f"{each['workflowID']}  {action}{' (dry run)' if each['dryRun'] else ''}: {what}")
-
-
-def explanation(row: dict[str, Any], as_json: bool) -> None:
-    """The one row of `app.explain_run`."""
-    if as_json:
-        say_json(row)
-        return
-    out = console()
-    out.print(Text.assemble((row["run_id"], "bold"), "  ", status(row["status"])))
-    for name in ("why", "held_by", "since", "next_at", "unblock"):
-        if row[name] is not None:
-            out.print(Text.assemble((f"{name.replace('_', ' '):<9}", "dim"), str(row[name])), soft_wrap=True)
-
-
 def header_lines(header: dict[str, Any]) -> RenderableType:
     """Two lines on a run, and a third for its error."""
     recipe = header["recipe"]

@@ -130,7 +130,7 @@ async def fork_run(request: Request, shim: Shared, caller: Operator, run_id: Run
 )
 async def queue_depth(request: Request, shim: Shared, caller: Reader) -> Response:
     """The same truth as `select * from app.v_ops_queue_depth`."""
-    return answer(await shim.engine.value("queue_depth"))
+    return answer(await shim.engine.value("http_queue_depth"))
 
 
 @router.post(
