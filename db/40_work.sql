@@ -202,7 +202,9 @@ begin
   end if;
   finished := case when is_plain then accepted else app.settle_results(accepted, t) end;
 
-  kept := app.advance(finished, work_lanes => not drain, worker => worker, t => t);
+  -- on a paused queue lanes stop at the step boundary
+  kept := app.advance(finished, worker => worker, t => t, work_lanes => not drain and not exists (
+    select from app.queues as q where q.paused_at is not null and q.queue_name in (select f.queue_name from unnest(finished) as f)));
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
   from unnest(accepted) as l
   where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)

@@ -65,12 +65,13 @@ as $$
 begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('queueName', d.queue_name, 'queuePartitionKey', nullif(d.partition_key, ''), 'enqueued', d.enqueued,
-      'pending', d.pending, 'expired', d.expired, 'oldestEnqueuedAt', app.epoch_ms(d.oldest_enqueued_at), 'oldestAgeS', d.oldest_age_s)
+      'pending', d.pending, 'expired', d.expired, 'oldestEnqueuedAt', app.epoch_ms(d.oldest_enqueued_at), 'oldestAgeS', d.oldest_age_s,
+      'pausedAt', app.epoch_ms(d.paused_at), 'pausedBy', d.paused_by, 'pauseReason', d.pause_reason)
       order by d.queue_name, d.partition_key), '[]')
     from app.v_ops_queue_depth as d);
 end
 $$;
-comment on function app.queue_depth() is 'app.v_ops_queue_depth as JSON: per queue and partition, what waits, what is under a lease, what has expired, and the age of the oldest.';
+comment on function app.queue_depth() is 'app.v_ops_queue_depth as JSON: per queue and partition, what waits, what is under a lease, what has expired, and the age of the oldest, who paused the queue and why.';
 
 create or replace function app.health()
 returns jsonb
@@ -106,7 +107,8 @@ begin
     'queues', (
       select coalesce(jsonb_agg(to_jsonb(d) order by d."queueName"), '[]')
       from (
-        select v.queue_name as "queueName", sum(v.enqueued) as enqueued, sum(v.pending) as pending, sum(v.expired) as expired, max(v.oldest_age_s) as "oldestAgeS"
+        select v.queue_name as "queueName", sum(v.enqueued) as enqueued, sum(v.pending) as pending, sum(v.expired) as expired, max(v.oldest_age_s) as "oldestAgeS",
+          bool_or(v.paused_at is not null) as paused
         from app.v_ops_queue_depth as v group by 1) as d),
     'workers', (
       select coalesce(jsonb_agg(to_jsonb(w) order by w."appVersion"), '[]')

@@ -159,7 +159,9 @@ select app.start_run(intent_id => g.given ->> 'intentId', options => g.given - '
 -- name: http_approve_plan
 select app.approve_plan(run_id => a.run_id, approved_by => a.approved_by, notes => a.notes, decision => a.decision,
                         dedupe_key => a.dedupe_key, shown_sha256 => a.shown_sha256)
-  from jsonb_to_record(app.arguments('approve_plan', '{"decision": "yes"}' || %(body)s::jsonb || %(named)s::jsonb, %(known)s::jsonb))
+  from (select %(body)s::jsonb || %(named)s::jsonb as given) as g
+    cross join lateral jsonb_to_record(app.arguments('approve_plan',
+      g.given || case when nullif(g.given -> 'decision', 'null') is null then '{"decision": "yes"}' else '{}'::jsonb end, %(known)s::jsonb))
     as a (run_id text, approved_by text, notes text, decision text, dedupe_key text, shown_sha256 text);
 
 -- name: http_reply_gate

@@ -15,6 +15,5 @@ from tests.http.http_support import Api, put_recipes, serving
 def api(dsn: str, conn: psycopg.Connection[Any]) -> Iterator[Api]:
     """Without tokens, as on loopback; the recipes plain and gated are there, plain is the default."""
     put_recipes(conn)
-    conn.execute("select app.put_setting('default_recipe', '\"plain\"')")
     with serving(dsn) as running:
         yield running

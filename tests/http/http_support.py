@@ -1,4 +1,4 @@
-"""What the tests of the shim share: a server in a thread, runs in every state, a hash of all that is stored."""
+"""What the tests of the shim share: a server in a thread, runs in every state, a hash of what is stored."""
 
 from __future__ import annotations
 
@@ -95,17 +95,23 @@ def serving(dsn: str, **more: Any) -> Iterator[Api]:
 
 
 def put_recipes(conn: psycopg.Connection[Any]) -> None:
-    """`plain`: two steps; `gated`: approve-plan before the second, an input gate before the third."""
+    """`plain`, the default: two steps; `gated`: approve-plan before the second, an input gate later."""
     client = Client(conn)
     for name, steps in STEPS.items():
         client.put_recipe({"name": name, "steps": steps})
+    conn.execute("select app.put_setting('default_recipe', '\"plain\"')")
 
 
 def work(conn: psycopg.Connection[Any], times: int = 1, **result: Any) -> list[str]:
     """What a runner does, so many times: claim what is next on intentQ and end it. The steps' names."""
+    be_there(conn)
+    return [_finish(conn, result) for _ in range(times)]
+
+
+def be_there(conn: psycopg.Connection[Any]) -> None:
+    """A worker registers: no run is stale."""
     info = {"appVersion": "0.1.0", "queues": ["intentQ"], "concurrency": 1, "keepLeases": True}
     conn.execute(query("register_worker"), {"worker": "w", "info": json.dumps(info)})
-    return [_finish(conn, result) for _ in range(times)]
 
 
 def _finish(conn: psycopg.Connection[Any], result: Mapping[str, Any]) -> str:
@@ -127,7 +133,8 @@ def everything(conn: psycopg.Connection[Any]) -> str:
     """A hash of every row of the schema app and of the queues: the same hash, nothing was written."""
     names = conn.execute(
         "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " where c.relkind = 'r' and (n.nspname = 'app' or n.nspname = 'pgmq' and c.relname like 'q%') order by 1, 2"
+        " where c.relkind = 'r' and (n.nspname = 'app' or n.nspname = 'pgmq' and c.relname like 'q%')"
+        " order by 1, 2"
     ).fetchall()
     parts = [
         sql.SQL("select md5(string_agg(t::text, chr(10) order by t::text)) from {} as t").format(

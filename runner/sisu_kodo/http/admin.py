@@ -80,10 +80,12 @@ def engine_families(gauges: dict[str, Any] | None) -> Iterable[Metric]:
     oldest = GaugeMetricFamily(
         "sisu_queue_oldest_age_seconds", "Age of the oldest step in line.", labels=("queue",)
     )
+    paused = GaugeMetricFamily("sisu_queue_paused", "1 while nothing of it is claimed.", labels=("queue",))
     for queue in queues:
         for state in ("enqueued", "pending", "expired"):
             depth.add_metric((queue["queueName"], state), float(queue[state] or 0))
         oldest.add_metric((queue["queueName"],), float(queue["oldestAgeS"] or 0))
+        paused.add_metric((queue["queueName"],), float(queue["paused"]))
     alive = GaugeMetricFamily("sisu_workers_alive", "Live workers.", labels=("app_version",))
     slots = GaugeMetricFamily(
         "sisu_worker_slots", "Steps that live workers take at once.", labels=("app_version",)
@@ -91,7 +93,7 @@ def engine_families(gauges: dict[str, Any] | None) -> Iterable[Metric]:
     for version in workers:
         alive.add_metric((version["appVersion"],), float(version["alive"] or 0))
         slots.add_metric((version["appVersion"],), float(version["slots"] or 0))
-    yield from (depth, oldest, alive, slots)
+    yield from (depth, oldest, paused, alive, slots)
     yield GaugeMetricFamily("sisu_gates_open", "Gates that wait for a human.", gauges["openGates"])
     yield GaugeMetricFamily(
         "sisu_timers_overdue", "Timers that were due 5 s ago and longer.", gauges["overdueTimers"]

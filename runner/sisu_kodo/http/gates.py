@@ -51,7 +51,7 @@ async def list_gates(
         refusals=(400, 404, 409),
         body="approve_plan",
         body_hides=("run_id",),
-        body_needs_not=("decision",),
+        body_needs={"decision": False},
         example={"approvedBy": "ann", "notes": "read it"},
     ),
 )

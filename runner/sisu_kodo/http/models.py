@@ -218,3 +218,6 @@ class QueueDepth(BaseModel):
     expired: int = Field(description="Leases that have expired.")
     oldestEnqueuedAt: int | None
     oldestAgeS: int | None
+    pausedAt: int | None = Field(description="Since when nothing of the queue is claimed.")
+    pausedBy: str | None
+    pauseReason: str | None

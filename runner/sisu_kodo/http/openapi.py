@@ -48,7 +48,7 @@ def _fill_body(operation: dict[str, Any], shapes: Shapes, schemas: dict[str, Any
     if told is None:
         return
     name = operation["operationId"][0].upper() + operation["operationId"][1:]
-    schemas[name] = shapes.object(told["shape"], told["hides"], told["optional"])
+    schemas[name] = shapes.object(told["shape"], told["hides"], told["needs"])
     content = {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": told["example"]}
     operation["requestBody"] = {"required": True, "content": {"application/json": content}}
 

@@ -24,6 +24,7 @@ router = APIRouter(tags=["runs"])
         refusals=(400, 404, 409),
         body="start_run",
         body_hides=("intent",),
+        body_needs={"intentId": True},
         example={
             "intentId": models.EXAMPLE_RUN,
             "recipeName": "compile-default",

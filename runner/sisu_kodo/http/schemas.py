@@ -20,12 +20,18 @@ class Shapes:
         for row in rows:
             self._shapes.setdefault(row["shape"], []).append(row)
 
-    def object(self, shape: str, hides: Iterable[str] = (), optional: Iterable[str] = ()) -> dict[str, Any]:
-        """The closed object of a shape under the names of HTTP, without the arguments in `hides`."""
-        rows = [row for row in self._shapes[shape] if row["path"] not in hides]
-        required = [
-            argument_key(row["path"]) for row in rows if row["required"] and row["path"] not in optional
+    def object(
+        self, shape: str, hides: Iterable[str] = (), needs: Mapping[str, bool] | None = None
+    ) -> dict[str, Any]:
+        """The closed object of a shape under the names of HTTP, without the arguments in `hides`; `needs`
+        says which are required where HTTP differs.
+        """
+        rows = [
+            {**row, "required": (needs or {}).get(row["path"], row["required"])}
+            for row in self._shapes[shape]
+            if row["path"] not in hides
         ]
+        required = [argument_key(row["path"]) for row in rows if row["required"]]
         properties = {argument_key(row["path"]): self._field(shape, row) for row in rows}
         found: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
         return {**found, "required": required} if required else found
@@ -37,8 +43,6 @@ class Shapes:
 
     def _field(self, shape: str, row: Mapping[str, Any]) -> dict[str, Any]:
         nested = NESTED.get((shape, row["path"]))
-        if row["path"] == "intentId":
-            row = {**row, "required": True}
         found = self.object(nested) if nested else bare(row)
         if row["required"]:
             return found

@@ -16,6 +16,7 @@ from ..traces import trace_url
 from .bodies import read_object
 from .engine import Engine
 from .metrics import HttpMetrics
+from .models import EXAMPLE_RUN
 from .settings import HttpSettings
 from .tokens import ANYBODY, ROLES, Caller
 
@@ -83,12 +84,25 @@ Sleeper = Annotated[Caller, _may("starter", "operator")]
 
 RunId = Annotated[
     str,
-    Path(alias="workflowID", min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"),
+    Path(
+        alias="workflowID",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$",
+        examples=[EXAMPLE_RUN],
+    ),
 ]
 GateKey = Annotated[
-    str, Path(alias="gateKey", min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    str,
+    Path(
+        alias="gateKey",
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        examples=["approve-plan"],
+    ),
 ]
-ArtifactId = Annotated[int, Path(alias="artifactId", ge=1, le=2**63 - 1)]
+ArtifactId = Annotated[int, Path(alias="artifactId", ge=1, le=2**63 - 1, examples=[1])]
 
 
 def named(caller: Caller, field_name: str) -> str:

@@ -40,7 +40,7 @@ def spec(
     refusals: tuple[int, ...] = (400, 404),
     body: str | None = None,
     body_hides: tuple[str, ...] = (),
-    body_needs_not: tuple[str, ...] = (),
+    body_needs: Mapping[str, bool] | None = None,
     example: Mapping[str, Any] | None = None,
     query: Mapping[str, tuple[str, Any]] | None = None,
     query_shape: str | None = None,
@@ -48,8 +48,9 @@ def spec(
     """Keyword arguments for a FastAPI route.
 
     `good` maps statuses to (model of the answer, words). `body` and `query_shape` name a shape of
-    app.v_arguments; `body_hides` are arguments that come from elsewhere, `body_needs_not` those that have a
-    default over HTTP, `example` is a body. `query` maps the query's parameters to (argument, example).
+    app.v_arguments; `body_hides` are arguments that come from elsewhere, `body_needs` says which are
+    required where HTTP differs, `example` is a body. `query` maps the query's parameters to (argument,
+    example).
     """
     responses: dict[int | str, dict[str, Any]] = {}
     for status, (model, words) in good.items():
@@ -67,7 +68,7 @@ def spec(
         extra["x-body"] = {
             "shape": body,
             "hides": list(body_hides),
-            "optional": list(body_needs_not),
+            "needs": dict(body_needs or {}),
             "example": example,
         }
     if query is not None:

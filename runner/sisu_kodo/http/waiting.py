@@ -63,7 +63,7 @@ async def held(
     known = Known(request.headers.get("if-none-match"), since, reading)
     if known.is_news(reading) or shim.waiting >= shim.settings.most_waiting:
         return reading.shown
-    deadline = time.monotonic() + wait
+    deadline = time.monotonic() + min(wait, shim.settings.longest_wait)
     shim.waiting += 1
     try:
         while (left := deadline - time.monotonic()) > 0 and not shim.stopping.is_set():
