@@ -38,8 +38,9 @@
     ticked = Array.from(event.target.querySelectorAll("input[name=run]:checked"), function (each) { return each.value; });
   });
   document.addEventListener("htmx:oobAfterSwap", function (event) {
-    if (event.target.id !== "part-runs") return;
-    event.target.querySelectorAll("input[name=run]").forEach(function (each) { each.checked = ticked.indexOf(each.value) >= 0; });
+    var part = event.target.closest("#part-runs");
+    if (!part) return;
+    part.querySelectorAll("input[name=run]").forEach(function (each) { each.checked = ticked.indexOf(each.value) >= 0; });
   });
   document.addEventListener("change", function (event) {
     if (!event.target.matches("[data-tick-all]")) return;
