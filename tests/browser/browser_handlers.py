@@ -69,6 +69,7 @@ RECIPES: list[dict[str, Any]] = [
                 "inputs": {
                     "type": "object",
                     "required": ["item"],
+                    "order": ["item", "count", "tags"],
                     "properties": {
                         "item": {"type": "string", "title": "Item"},
                         "count": {"type": "integer", "title": "How many", "default": 1},

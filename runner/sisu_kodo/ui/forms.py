@@ -2,7 +2,7 @@
 
 A recipe may say in its settings what people fill in: `{"forms": {"inputs": {schema}, "gates": {"<key>": {schema}}}}`.
 Of a schema of type object each property becomes one field; what is no string, number, boolean, choice or list of
-strings is given as JSON. The engine does not look inside; the page only helps to type.
+strings is given as JSON. `order` lists the properties as they are shown (jsonb does not keep their order). The engine does not look inside; the page only helps to type.
 """
 
 from __future__ import annotations
@@ -97,8 +97,12 @@ def fields_of(schema: Any) -> tuple[Field, ...]:
         return ()
     required = schema.get("required")
     wanted = set(required) if isinstance(required, list) else set()
+    order = schema.get("order")
+    names = [name for name in order if name in properties] if isinstance(order, list) else []
     return tuple(
-        _field(name, each, name in wanted) for name, each in properties.items() if isinstance(each, dict)
+        _field(name, properties[name], name in wanted)
+        for name in dict.fromkeys([*names, *properties])
+        if isinstance(properties[name], dict)
     )
 
 
