@@ -83,14 +83,14 @@ def test_cancel_and_resume_are_audited(browser: Browser, stack: Stack) -> None:
     browser.open_run(run)
     browser.fill("#cancel-name", "fde")
     browser.fill("#cancel-reason", "stalled")
-    browser.button("Cancel").click()
+    browser.button("Cancel run").click()
     browser.sees("Cancelled.")
     assert stack.status(run) == "CANCELLED"
     assert "cancel by fde" in browser.one("#part-audit").text
     assert "stalled" in browser.one("#part-audit").text
     assert browser.one("#resume-name").get_attribute("value") == "fde", "the name is remembered"
     browser.fill("#resume-reason", "it was a mistake")
-    browser.button("Resume").click()
+    browser.button("Resume run").click()
     browser.sees("Resumed")
     stack.start_runner()
     browser.sees("SUCCESS")

@@ -32,15 +32,15 @@
   });
 
   // -- ticks survive a redrawn list --------------------------------------------------------------------------------
-  var ticked = [];
+  var ticked = null;
   document.addEventListener("htmx:oobBeforeSwap", function (event) {
     if (event.target.id !== "part-runs") return;
     ticked = Array.from(event.target.querySelectorAll("input[name=run]:checked"), function (each) { return each.value; });
   });
-  document.addEventListener("htmx:oobAfterSwap", function (event) {
-    var part = event.target.closest("#part-runs");
-    if (!part) return;
-    part.querySelectorAll("input[name=run]").forEach(function (each) { each.checked = ticked.indexOf(each.value) >= 0; });
+  document.addEventListener("htmx:oobAfterSwap", function () {
+    if (!ticked) return;
+    document.querySelectorAll("#part-runs input[name=run]").forEach(function (each) { each.checked = ticked.indexOf(each.value) >= 0; });
+    ticked = null;
   });
   document.addEventListener("change", function (event) {
     if (!event.target.matches("[data-tick-all]")) return;
