@@ -81,13 +81,19 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 begin
-  if exists (select from new_rows as n where not exists (select from app.runs as r where r.run_id = n.run_id)) then
+  -- a run id holds no slash: queue/… and schedule/… are control actions on what is no run
+  if exists (select from new_rows as n where not exists (select from app.runs as r where r.run_id = n.run_id))
+    and exists (
+      select from new_rows as n
+      where not exists (select from app.runs as r where r.run_id = n.run_id)
+        and (tg_table_name <> 'artifacts' or n.step_id <> 'OPS' or n.run_id !~ '^(queue|schedule)/.'))
+  then
     perform app.fail('PT404', 'run_not_found', format('a row of app.%s belongs to no run', tg_table_name));
   end if;
   return null;
 end
 $$;
-comment on function app.require_run() is 'Trigger: what a foreign key to app.runs would say, once per statement.';
+comment on function app.require_run() is 'Trigger: what a foreign key to app.runs would say, once per statement; the audit trail of a queue or a schedule needs no run.';
 
 create or replace trigger an_attempt_belongs_to_a_run after insert on app.run_steps
   referencing new table as new_rows for each statement execute function app.require_run();

@@ -1,7 +1,7 @@
 -- Artifacts: what steps leave behind, and the audit trail of control actions.
 --
 --   app.keep_artifacts(accepted, …), app.keep_receipts  with the commit of a step
---   app.audit(run_id, op, actor, reason, t, more)       one OPS artifact per accepted control action
+--   app.audit(target, op, actor, reason, t, more)       one OPS artifact per accepted control action on a run, queue/<name> or schedule/<name>
 --
 -- Invariant: sha256 is that of the bytes get_artifact returns; a step that ended well and left nothing has kind none, idx 999.
 
@@ -58,7 +58,7 @@ as $$
 $$;
 comment on function app.keep_receipts(app.lane_result[], timestamptz) is 'Counts the task results that the mock sandbox vouches for; a second one for the same task breaks a law.';
 
-create or replace function app.audit(run_id text, op text, actor text, reason text, t timestamptz, more jsonb default '{}')
+create or replace function app.audit(target text, op text, actor text, reason text, t timestamptz, more jsonb default '{}')
 returns void
 language sql
 volatile
@@ -67,9 +67,13 @@ security invoker
 set search_path = ''
 as $$
   insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at)
-  select audit.run_id, 'OPS', (select count(*) from app.artifacts as a where a.run_id = audit.run_id and a.step_id = 'OPS' and a.step_idx is null)::integer,
+  select audit.target, 'OPS', (select count(*) from app.artifacts as a where a.run_id = audit.target and a.step_id = 'OPS' and a.step_idx is null)::integer,
     'json_diagnostic', op || '.json', 'application/json', length(b.body), app.sha256_hex(b.body), d.inline, t
-  from (select jsonb_build_object('op', op, 'actor', actor, 'reason', reason, 'targetWorkflowID', audit.run_id, 'at', app.epoch_ms(t)) || more) as d (inline)
+  from (
+      select jsonb_build_object('op', op, 'actor', actor, 'reason', reason, 'at', app.epoch_ms(t))
+        || case when position('/' in audit.target) > 0 then jsonb_build_object('target', audit.target, 'targetWorkflowID', null)
+          else jsonb_build_object('targetWorkflowID', audit.target) end || more) as d (inline)
     cross join lateral (select convert_to(app.canonical_json(d.inline), 'UTF8')) as b (body);
 $$;
-comment on function app.audit(text, text, text, text, timestamptz, jsonb) is 'Appends the artifact of one accepted control action: step_id OPS, kind json_diagnostic, inline {op, actor, reason, targetWorkflowID, at, …}.';
+comment on function app.audit(text, text, text, text, timestamptz, jsonb) is
+  'Appends the artifact of one accepted control action: step_id OPS, kind json_diagnostic, inline {op, actor, reason, targetWorkflowID, at, …}. Of a target that is no run (queue/<name>), targetWorkflowID is null and target names it.';

@@ -57,3 +57,17 @@ select p.name, p.version, p.status, p.queue_name, array(select c.step_id from ap
   p.body ->> 'description' as description, p.created_at, p.activated_at
 from app.recipes as p;
 comment on view app.v_recipes is 'Recipe versions with the names of their steps; new runs take the active one.';
+
+create or replace view app.v_schedules as
+select s.name, s.cron, s.timezone,
+  coalesce(s.options ->> 'recipeName', (select d.value #>> '{}' from app.settings as d where d.key = 'default_recipe')) as recipe,
+  case when s.paused_at is not null then 'paused' when s.next_at is null then 'over'
+    when coalesce(s.owed_until, s.next_at) < app.now() - interval '1 minute' then 'overdue' when s.last_error is not null then 'refused'
+    when s.owed_until is not null then 'catching up' else 'ok' end as health,
+  s.next_at, array(select app.cron_ticks(s.cron, s.timezone, greatest(s.next_at, app.now()), 3) where s.next_at is not null) as ticks_after,
+  s.last_tick_at, e.outcome as last_outcome, e.run_id as last_run_id, r.status as last_run_status, s.last_error,
+  s.catch_up, s.catch_up_cap, s.grace_seconds, s.paused_at, s.paused_by, s.pause_reason, s.intent, s.options, s.created_at, s.updated_at
+from app.schedules as s
+  left join app.schedule_ticks as e on e.name = s.name and e.tick_at = s.last_tick_at
+  left join app.runs as r on r.run_id = e.run_id;
+comment on view app.v_schedules is 'Schedules: the next tick and those after it, what became of the last, and how it is: ok, paused, overdue (nobody fires it), refused (the last tick could not start), catching up, or over (no tick within eight years).';

@@ -17,6 +17,11 @@ from unnest(array['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEED
   cross join lateral (select e.* from app.runs as e where e.status = st.status order by e.created_at desc limit 1000) as r;
 comment on view app.v_ended_runs is 'The newest thousand runs of each terminal status.';
 
+create or replace view app.v_new_ticks as
+select e.* from app.schedules as s
+  cross join lateral (select e.* from app.schedule_ticks as e where e.name = s.name order by e.tick_at desc limit 20) as e;
+comment on view app.v_new_ticks is 'The newest twenty rows of ticks of every schedule.';
+
 create or replace view app.v_invariants as
 with lease as materialized (
   select * from app.leases()
@@ -106,5 +111,22 @@ select 'a step begins after what it needs', s.run_id, format('%s began before %s
 from app.v_open_steps as s join app.recipe_steps as c on c.recipe_id = s.recipe_id and c.idx = s.idx
   cross join lateral unnest(c.needs) as n (idx) join app.recipe_steps as p on p.recipe_id = s.recipe_id and p.idx = n.idx
 where s.task_key = '' and not exists (
-  select from app.run_steps as o where o.run_id = s.run_id and o.idx = n.idx and o.task_key = '' and o.status = 'SUCCESS');
+  select from app.run_steps as o where o.run_id = s.run_id and o.idx = n.idx and o.task_key = '' and o.status = 'SUCCESS')
+union all
+select 'a started tick has its run', e.run_id, format('the intent of the tick %s of schedule %s is another', e.tick_at, e.name)
+from app.v_new_ticks as e left join app.runs as r using (run_id) left join app.intents as i using (intent_id)
+where e.outcome = 'started' and i.body #> '{inputs,scheduledTick}' is distinct from
+  jsonb_build_object('schedule', e.name, 'at', to_char(e.tick_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+union all
+select 'a run tells its tick once', e.run_id, format('%s artifacts tell the tick %s of schedule %s', k.n, e.tick_at, e.name)
+from app.v_new_ticks as e
+  cross join lateral (select count(*) as n from app.artifacts as a where a.run_id = e.run_id and a.step_id = 'ScheduledTick' and a.step_idx is null) as k
+where e.outcome = 'started' and k.n <> 1
+union all
+select 'a skipped tick did not start', e.run_id, format('the tick %s of schedule %s is in the stretch skipped until %s', e.tick_at, e.name, k.tick_at)
+from app.v_new_ticks as k join app.schedule_ticks as e on e.name = k.name and e.tick_at >= k.first_tick_at and e.tick_at < k.tick_at
+where k.outcome = 'skipped'
+union all
+select 'the next tick is not decided yet', e.run_id, format('the tick %s of schedule %s was %s, the next is %s', e.tick_at, e.name, e.outcome, s.next_at)
+from app.schedules as s join app.v_new_ticks as e on e.name = s.name and e.tick_at >= s.next_at;
 comment on view app.v_invariants is 'One row per broken law: law, run_id, detail. Empty is healthy.';

@@ -34,6 +34,14 @@ to app_worker;
 grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb)
 to app_ops;
+grant execute on function
+  app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
+  app.delete_schedule(text, text, text, boolean)
+to app_ops;
+grant execute on function
+  app.cron_next(text, text, timestamptz), app.cron_previous(text, text, timestamptz), app.cron_ticks(text, text, timestamptz, integer)
+to app_api, app_ops, app_read;
+grant select on app.v_schedules to app_api, app_ops, app_read;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;
 grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants
