@@ -1,6 +1,6 @@
 -- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
 begin;
-select plan(22);
+select plan(27);
 
 select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
 select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
@@ -18,6 +18,8 @@ select app_test.a_recipe('naps', '[{"sleep": {"ms": 60000}}]'), app_test.a_run('
 select app.fork_run(:'finished', 1, 'ann', 'once more') ->> 'forkedWorkflowID' as fork \gset
 update app.run_steps set priority = 0 where run_id = :'fork' and status = 'ENQUEUED';
 select app_test.finish_step() \g /dev/null
+select app_test.a_schedule('nightly'), app_test.clock_to(date_trunc('day', app.now()) + interval '3 days 3 hours'), app.fire_schedules() \g /dev/null
+select run_id as ticked from app.schedule_ticks where outcome = 'started' \gset
 select is_empty('select * from app.v_invariants', 'one run of each kind: healthy');
 
 -- the laws broken by a statement, which is undone
@@ -55,6 +57,11 @@ insert into broken values
   ('a cached step is what its source made', :'fork', format('alter table app.run_steps disable trigger user; update app.run_steps set output = ''1'' where run_id = %L and cached_from is not null', :'fork')),
   ('a parked step will wake', :'nap', format('update app.timers set closed_at = now() where run_id = %L', :'nap')),
   ('a step begins after what it needs', :'line', format('insert into app.run_steps select (jsonb_populate_record(s, ''{"idx": 1, "step_id": "S1"}'')).* from app.run_steps as s where run_id = %L', :'line')),
+  ('a started tick has its run', :'ticked', 'update app.schedule_ticks set tick_at = tick_at - interval ''1 minute'' where outcome = ''started'''),
+  ('a started tick has its run', :'line', format('update app.schedule_ticks set run_id = %L where outcome = ''started''', :'line')),
+  ('a run tells its tick once', :'ticked', format('insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at) select run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at from app.artifacts where run_id = %L and step_id = ''ScheduledTick''', :'ticked')),
+  ('a skipped tick did not start', :'ticked', 'update app.schedule_ticks set tick_at = tick_at + interval ''1441 minutes'', fired_at = fired_at + interval ''1441 minutes'' where outcome = ''skipped'''),
+  ('the next tick is not decided yet', :'ticked', 'update app.schedules set next_at = last_tick_at, last_tick_at = null'),
   ('a run succeeds with all its steps', :'retry', format('update app.timers set closed_at = now() where run_id = %1$L; update app.runs set status = ''SUCCESS'', ended_at = now() where run_id = %1$L', :'retry'));
 select is(pg_temp.broken_by(statement), law || ' ' || run_id, law || ': ' || split_part(statement, ' ', 1)) from broken;
 select set_eq('select law from broken', $$select m[1] from regexp_matches(pg_get_viewdef('app.v_invariants'::regclass), 'SELECT ''([^'']+)''::text', 'g') as m$$, 'every law was broken');
