@@ -146,7 +146,8 @@ exception when others then
   end if;
   insert into app.schedule_ticks (name, tick_at, outcome, fired_at, error)
   values (schedule.name, schedule.next_at, 'refused', t, jsonb_build_object('sqlstate', state, 'message', said,
-    'code', case when state like 'PT%' then told::jsonb ->> 'code' else 'internal_error' end));
+    'code', case when state like 'PT%' then told::jsonb ->> 'code' else 'internal_error' end))
+  on conflict do nothing;
   return 'refused';
 end
 $$;

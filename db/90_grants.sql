@@ -2,7 +2,7 @@
 --
 --   app_api     starts, reads, answers gates, controls  a shim, an application
 --   app_worker  claims and commits                      a runner
---   app_ops     recipes, queues, settings               a person on duty
+--   app_ops     recipes, schedules, queues, settings    a person on duty
 --   app_read    the oracles                             a dashboard
 
 revoke all on schema app from public;

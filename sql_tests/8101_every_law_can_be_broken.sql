@@ -1,6 +1,6 @@
 -- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
 begin;
-select plan(27);
+select plan(26);
 
 select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
 select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
@@ -58,7 +58,6 @@ insert into broken values
   ('a parked step will wake', :'nap', format('update app.timers set closed_at = now() where run_id = %L', :'nap')),
   ('a step begins after what it needs', :'line', format('insert into app.run_steps select (jsonb_populate_record(s, ''{"idx": 1, "step_id": "S1"}'')).* from app.run_steps as s where run_id = %L', :'line')),
   ('a started tick has its run', :'ticked', 'update app.schedule_ticks set tick_at = tick_at - interval ''1 minute'' where outcome = ''started'''),
-  ('a started tick has its run', :'line', format('update app.schedule_ticks set run_id = %L where outcome = ''started''', :'line')),
   ('a run tells its tick once', :'ticked', format('insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at) select run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at from app.artifacts where run_id = %L and step_id = ''ScheduledTick''', :'ticked')),
   ('a skipped tick did not start', :'ticked', 'update app.schedule_ticks set tick_at = tick_at + interval ''1441 minutes'', fired_at = fired_at + interval ''1441 minutes'' where outcome = ''skipped'''),
   ('the next tick is not decided yet', :'ticked', 'update app.schedules set next_at = last_tick_at, last_tick_at = null'),

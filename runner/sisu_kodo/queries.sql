@@ -99,3 +99,25 @@ select app.fork_run(run_id => %(run_id)s, step_n => %(step_n)s, actor => %(actor
 
 -- name: explain_run
 select * from app.explain_run(run_id => %(run_id)s);
+
+-- == schedules ==
+
+-- name: put_schedule
+select app.put_schedule(schedule => %(schedule)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: pause_schedule
+select app.pause_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: unpause_schedule
+select app.unpause_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: delete_schedule
+select app.delete_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: schedules
+select * from app.v_schedules order by name;
+
+-- name: cron_ticks
+select tick
+  from app.cron_ticks(expression => %(expression)s, timezone => %(timezone)s,
+                      after => coalesce(%(after)s::timestamptz, app.now()), n => %(n)s) as tick;

@@ -30,7 +30,7 @@ refusal; the other runs are done all the same.
 
 @click.group(epilog=_EPILOG)
 def ops() -> None:
-    """On duty: find failed runs, explain, cancel, resume, repair, fork."""
+    """On duty: find failed runs, explain, cancel, resume, repair, fork; list schedules."""
 
 
 def controls(function: Callable[..., None]) -> Callable[..., None]:
