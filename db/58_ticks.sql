@@ -133,9 +133,6 @@ declare
   said text;
   told text;
 begin
-  if exists (select from app.schedule_ticks as e where e.name = schedule.name and e.tick_at = schedule.next_at) then
-    return 'decided';
-  end if;
   perform app.start_tick_run(schedule, tick, t);
   return 'started';
 exception when others then
@@ -147,11 +144,11 @@ exception when others then
   insert into app.schedule_ticks (name, tick_at, outcome, fired_at, error)
   values (schedule.name, schedule.next_at, 'refused', t, jsonb_build_object('sqlstate', state, 'message', said,
     'code', case when state like 'PT%' then told::jsonb ->> 'code' else 'internal_error' end))
-  on conflict do nothing;
+  on conflict do nothing; -- it was decided before: the key refused it
   return 'refused';
 end
 $$;
-comment on function app.start_tick(app.schedules, timestamptz) is 'Starts the tick next_at of a schedule: started, refused (written down), decided (before) or later (try again).';
+comment on function app.start_tick(app.schedules, timestamptz) is 'Starts the tick next_at of a schedule: started, refused (written down) or later (try again).';
 
 create or replace function app.start_tick_run(schedule app.schedules, tick jsonb, t timestamptz)
 returns void

@@ -42,7 +42,7 @@ insert into bad values
 select is(app_test.faults_of(statement), paths, statement) from bad;
 select is(app_test.error_of(pg_temp.put('{"options": {"recipeName": "plain", "budget": {"steps": 1}}}')) ->> 'code', 'budget_violation', 'policy keeps its code');
 select is(app_test.error_of(pg_temp.put('{"options": {"recipeName": "old", "recipeVersion": 1}}')) ->> 'status', 'retired', 'and a recipe its status');
-select is(app_test.error_of(pg_temp.put('{"intent": {"goal": "g", "inputs": {"n": 1e400}, "constraints": {}}}')) ->> 'sqlstate', 'PT400', 'an intent that has no id');
+select is(app_test.error_of(replace(pg_temp.put('{"intent": {"goal": "g", "inputs": {"n": 1e400}, "constraints": {}}}'), '''x'')', '''x'', true)')) ->> 'sqlstate', 'PT400', 'an intent that has no id, on a dry run, too');
 select is(app_test.everything(), hash, 'nothing was written') from before;
 select app.set_queue_partitioning(true) \g /dev/null
 select is(app_test.faults_of(pg_temp.put('{}')), 'options.queuePartitionKey', 'the partition law');
