@@ -77,19 +77,21 @@ def field(low: int, high: int, names: list[str] | None = None, stars: int = 1) -
     return st.one_of(one, listed, *[st.just("*")] * stars)
 
 
-EXPRESSIONS = st.tuples(
+ANYTIME = st.tuples(
     field(0, 59),
     field(0, 23),
     field(1, 31, stars=3),
     field(1, 12, MONTHS, stars=3),
     field(0, 7, DAYS, stars=3),
 ).map(" ".join)
+EARLY = st.tuples(field(0, 59, stars=0), element(0, 3, [])).map(lambda pair: f"{pair[0]} {pair[1]} * * *")
+"""Every day in the hours in which clocks change."""
 
 
 @st.composite
 def questions(draw: st.DrawFn) -> list[Question]:
     """An expression in a zone, asked about at instants anywhere and near changes of the clocks."""
-    expression = draw(EXPRESSIONS)
+    expression = draw(st.one_of(ANYTIME, EARLY))
     minute, hour, *_ = expression.split()
     in_real_time = minute.startswith("*") or hour.startswith("*")
     zone = draw(st.sampled_from(ZONES if in_real_time else ZONES + ODD_ZONES))
