@@ -18,7 +18,7 @@ export SISU_HOME ?= $(CURDIR)/.sisu
 help: ## this table
 	@printf 'make TARGET, where TARGET is\n'
 	@sed -n 's/^\([a-z0-9:\\-]*[a-z0-9]\): [^#]*## \(.*\)/\1\t\2/p; s/^# --- \(.*\) -*$$/\n\1/p' $(firstword $(MAKEFILE_LIST)) \
-	  | sed 's/ -*$$//; s/\\:/:/g' | awk -F '\t' 'NF < 2 {print; next} {printf "  %-16s %s\n", $$1, $$2}'
+	  | sed 's/ -*$$//; s/\\:/:/g' | awk -F '\t' 'NF < 2 {print; next} {printf "  %-21s %s\n", $$1, $$2}'
 
 # --- first things -------------------------------------------------------------------------------------------------
 .PHONY: venv demo dev
@@ -49,6 +49,10 @@ lint: $(STAMP) ## ruff and mypy --strict
 bench-quick: $(STAMP) ## runs/s, steps/s and latency beside the server's own ceiling
 	@$(BIN)/python -m bench.quick $(ARGS)
 
+.PHONY: wf\:intent\:chaos\:soak
+wf\:intent\:chaos\:soak: $(STAMP) ## runs under fire: kill -9, SIGSTOP, lost connections; 0 duplicates (ARGS="--rounds 3")
+	@$(BIN)/python -m bench.soak $(ARGS)
+
 # --- the database: embedded, or the one of DATABASE_URL -----------------------------------------------------------
 .PHONY: db\:up db\:down db\:migrate db\:reset db\:sys\:reset db\:psql db\:status
 db\:up: $(STAMP) ## start the embedded Postgres
@@ -67,9 +71,23 @@ db\:status: $(STAMP) ## does it run, and at which version
 	@$(SISU) db status
 
 # --- on duty ------------------------------------------------------------------------------------------------------
-.PHONY: ops\:list-failed
+.PHONY: ops\:list-failed ops\:sql\:inbox ops\:sql\:slow ops\:sql\:queues ops\:cancel-batch ops\:resume-batch ops\:repair-batch ops\:fork-batch
 ops\:list-failed: $(STAMP) ## runs that ended in ERROR, newest first
 	@$(SISU) ops list-failed $(ARGS)
+ops\:sql\:inbox: $(STAMP) ## what needs a human, each with the call that helps
+	@$(SISU) ops inbox $(ARGS)
+ops\:sql\:slow: $(STAMP) ## how long steps take, slowest first
+	@$(SISU) ops slow $(ARGS)
+ops\:sql\:queues: $(STAMP) ## what waits and what is at work
+	@$(SISU) ops queues $(ARGS)
+ops\:cancel-batch: $(STAMP) ## cancel runs: ids on standard input or in ARGS, which names the --reason
+	@$(SISU) ops cancel $(ARGS)
+ops\:resume-batch: $(STAMP) ## resume them
+	@$(SISU) ops resume $(ARGS)
+ops\:repair-batch: $(STAMP) ## repair them
+	@$(SISU) ops repair $(ARGS)
+ops\:fork-batch: $(STAMP) ## fork them at a --step
+	@$(SISU) ops fork $(ARGS)
 
 # --- keeping house ------------------------------------------------------------------------------------------------
 .PHONY: docs clean clean-all

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -160,9 +160,9 @@ def throughput(
 
 
 @contextmanager
-def scratch_database(server: str) -> Iterator[str]:
-    """A migrated database of its own on `server`; dropped at the end."""
-    name = f"sisu_bench_{os.getpid()}"
+def scratch_database(server: str, name: str = "bench", keep: Callable[[], bool] = bool) -> Iterator[str]:
+    """A migrated database of its own on `server`, `sisu_<name>_<pid>`; dropped at the end unless `keep()`."""
+    name = f"sisu_{name}_{os.getpid()}"
     with closing(database.connect(server)) as conn:
         conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     dsn = make_conninfo(server, dbname=name)
@@ -170,8 +170,9 @@ def scratch_database(server: str) -> Iterator[str]:
         database.migrate(dsn)
         yield dsn
     finally:
-        with closing(database.connect(server)) as conn:
-            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        if not keep():
+            with closing(database.connect(server)) as conn:
+                conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def start_all(client: Client, number: int, runs: int) -> list[str]:

@@ -268,10 +268,12 @@ begin
       from jsonb_array_elements(start_runs.runs) with ordinality as r
       where jsonb_typeof(r.value) = 'object' and (nullif(r.value -> 'intentId', 'null') is null) = (nullif(r.value -> 'intent', 'null') is null)
       union all
-      select format('runs[%s].intent.%s', r.ordinality - 1, f.path), f.message
-      from jsonb_array_elements(start_runs.runs) with ordinality as r
-        cross join lateral app.faults('create_intent', jsonb_build_array(r.value -> 'intent'), 'intent') as f
-      where jsonb_typeof(r.value -> 'intent') = 'object') as f));
+      select regexp_replace(f.path, '\]', '].intent'), f.message
+      from app.faults('create_intent', (
+        -- all at once; in place of a run without one an intent that has no fault
+        select coalesce(jsonb_agg(case jsonb_typeof(r.value -> 'intent') when 'object' then r.value -> 'intent'
+          else '{"goal": "-", "inputs": {}, "constraints": {}}' end order by r.ordinality), '[]')
+        from jsonb_array_elements(start_runs.runs) with ordinality as r), 'runs[]') as f) as f));
   with request as (
     select r.ordinality, r.value, app.intent_body(r.value -> 'intent') as body
     from jsonb_array_elements(start_runs.runs) with ordinality as r

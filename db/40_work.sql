@@ -202,7 +202,9 @@ begin
   end if;
   finished := case when is_plain then accepted else app.settle_results(accepted, t) end;
 
-  kept := app.advance(finished, work_lanes => not drain, worker => worker, t => t);
+  -- on a paused queue lanes stop at the step boundary
+  kept := app.advance(finished, worker => worker, t => t, work_lanes => not drain and not exists (
+    select from app.queues as q where q.paused_at is not null and q.queue_name in (select f.queue_name from unnest(finished) as f)));
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
   from unnest(accepted) as l
   where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
@@ -221,14 +223,17 @@ security invoker
 set search_path = ''
 as $$
 declare
+  -- steps that bring their tasks in this very call: their fan-out sees how those of an earlier attempt ended, nobody else counts them
+  fans text[] := array(select a.run_id || ' ' || a.idx from unnest(accepted) as a where a.tasks is not null);
   failed app.lane_result[];
   parents app.lane_result[];
 begin
-  failed := app.retry_or_give_up(array(select a from unnest(accepted) as a where a.status = 'ERROR')
-    || app.park(array(select a from unnest(accepted) as a where a.status = 'WAITING'), t), t);
+  failed := array(select a from unnest(accepted) as a where a.status = 'ERROR')
+    || app.park(array(select a from unnest(accepted) as a where a.status = 'WAITING'), t);
+  failed := app.retry_or_give_up(array(select f from unnest(failed) as f where f.task_key = '' or f.run_id || ' ' || f.idx <> all (fans)), t);
   parents := app.fan_out(array(select a from unnest(accepted) as a where a.tasks is not null), t)
     || app.join_tasks(
-      array(select a from unnest(accepted) as a where a.task_key <> '' and a.status = 'SUCCESS')
+      array(select a from unnest(accepted) as a where a.task_key <> '' and a.status = 'SUCCESS' and a.run_id || ' ' || a.idx <> all (fans))
       || array(select f from unnest(failed) as f where f.task_key <> ''), t);
   return array(select a from unnest(accepted) as a where a.task_key = '' and a.status = 'SUCCESS' and a.tasks is null)
     || array(select f from unnest(failed) as f where f.task_key = '')

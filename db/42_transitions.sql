@@ -194,18 +194,22 @@ begin
     select f as f, f.task_key = '' as is_step, c.*, r.budget,
       (select count(*) from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key
          and s.status = 'ERROR' and not s.lost and s.enqueued_at >= coalesce(r.reopened_at, '-infinity')) as used,
+      -- the cancel before the last resume reached its handler: no failure, the step begins anew
+      f.error ->> 'code' = 'cancelled' and exists (
+        select from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
+          and s.enqueued_at < r.reopened_at) as told_to_stop,
       (select count(*) from app.run_steps as s where r.budget is not null and s.run_id = f.run_id and not s.lost)
         + (select count(*) from app.timers as m where r.budget is not null and m.run_id = f.run_id and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)
         + row_number() over (partition by f.run_id) - 1 as used_by_run
     from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
   ), verdict as (
     select p.f as l,
-      coalesce((((p.f).error) ->> 'retryable')::boolean,
+      (p.told_to_stop or coalesce((((p.f).error) ->> 'retryable')::boolean,
         (p.f).error ->> 'code' = any (case when p.is_step then p.retryable_codes else p.fan_retryable_codes end))
+        and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end)
       and (p.f).run_status in ('PENDING', 'WAITING_INPUT') and (p.is_step or app.is_wanted((p.f).run_id, (p.f).idx, (p.f).task_key))
-      and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end
       and p.used_by_run < coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
-      case when p.is_step
+      case when p.told_to_stop then 0 when p.is_step
         then app.backoff_ms(p.backoff_initial_ms, p.backoff_factor, p.backoff_max_ms, p.used) * (1 - p.backoff_jitter * random())
         else app.backoff_ms(p.fan_backoff_initial_ms, p.fan_backoff_factor, p.fan_backoff_max_ms, p.used) * (1 - p.fan_backoff_jitter * random()) end as delay_ms
     from policy as p
@@ -222,7 +226,7 @@ begin
 end
 $$;
 comment on function app.retry_or_give_up(app.lane_result[], timestamptz) is
-  'Failed attempts that the recipe and the budget let try again get a timer or a new attempt; the others are returned. Attempts that lost their worker do not count.';
+  'Failed attempts that the recipe and the budget let try again get a timer or a new attempt; the others are returned. Attempts that lost their worker, or stopped for a cancel that was taken back, do not count.';
 
 create or replace function app.fail_runs(run_ids text[], reasons jsonb[], t timestamptz)
 returns void

@@ -88,6 +88,7 @@ declare
   skipped integer[];
   gated integer[];
   free integer[];
+  over app.lane_result[];
 begin
   select array_agg(e.n) filter (where k.is_skipped), array_agg(e.n) filter (where c.is_gated and not k.is_skipped),
     array_agg(e.n) filter (where not c.is_gated and not k.is_skipped)
@@ -95,13 +96,15 @@ begin
   from unnest(run_ids, idxs) with ordinality as e (run_id, idx, n)
     join app.runs as r on r.run_id = e.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = e.idx
     cross join lateral (select c.condition is not null and not app.is_met(e.run_id, c.condition)) as k (is_skipped);
-  if gated is not null then
-    perform app.open_gates(array(select run_ids[n] from unnest(gated) as n), array(select idxs[n] from unnest(gated) as n), t);
-  end if;
-  return case when skipped is not null then
+  over := case when skipped is not null then
       app.skip_steps(array(select run_ids[n] from unnest(skipped) as n), array(select idxs[n] from unnest(skipped) as n), t) end
     || case when free is not null then
       app.start_steps(array(select run_ids[n] from unnest(free) as n), array(select idxs[n] from unnest(free) as n), t) end;
+  -- last: a gate that was answered ahead of time moves its run on at once, and must see what has begun
+  if gated is not null then
+    perform app.open_gates(array(select run_ids[n] from unnest(gated) as n), array(select idxs[n] from unnest(gated) as n), t);
+  end if;
+  return over;
 end
 $$;
 comment on function app.enter_steps(text[], integer[], timestamptz) is 'Steps whose turn has come: skipped, behind their gates, or begun. Returns those that are over at once.';

@@ -109,6 +109,9 @@ as $$
 declare
   no app.gates;
 begin
+  if exists (select from app.runs as r where r.run_id = pass_gates.run_id and r.ended_at is not null) then
+    return; -- another gate ended it
+  end if;
   select g.* into no from app.gates as g
   where g.run_id = pass_gates.run_id and g.idx = pass_gates.idx and not g.from_handler and g.kind = 'approval' and g.status = 'ANSWERED'
     and g.payload ->> 'decision' = 'no' order by g.gate_key limit 1;

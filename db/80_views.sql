@@ -23,11 +23,12 @@ with waiting as (
   from app.leases() as l join app.runs as r on r.run_id = l.run_id group by 1, 2
 )
 select q.queue_name, coalesce(w.partition_key, l.partition_key, '') as partition_key, coalesce(w.enqueued, 0) as enqueued, coalesce(l.pending, 0) as pending,
-  coalesce(l.expired, 0) as expired, w.oldest_enqueued_at, round(extract(epoch from app.now() - w.oldest_enqueued_at))::bigint as oldest_age_s
+  coalesce(l.expired, 0) as expired, w.oldest_enqueued_at, round(extract(epoch from app.now() - w.oldest_enqueued_at))::bigint as oldest_age_s,
+  q.paused_at, q.paused_by, q.pause_reason
 from app.queues as q
   left join (waiting as w full join leased as l on l.queue_name = w.queue_name and l.partition_key = w.partition_key)
     on q.queue_name = coalesce(w.queue_name, l.queue_name);
-comment on view app.v_ops_queue_depth is 'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds.';
+comment on view app.v_ops_queue_depth is 'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed.';
 
 create or replace view app.v_ops_workers as
 select w.worker, app.is_alive(w) as alive, w.app_version, w.queues, w.concurrency, w.host, w.pid, w.started_at, w.last_seen_at, w.stopped_at,
@@ -57,6 +58,123 @@ select p.name, p.version, p.status, p.queue_name, array(select c.step_id from ap
   p.body ->> 'description' as description, p.created_at, p.activated_at
 from app.recipes as p;
 comment on view app.v_recipes is 'Recipe versions with the names of their steps; new runs take the active one.';
+
+create or replace view app.v_ops_failures_24h as
+select r.run_id, c.name as recipe, r.error ->> 'stepID' as step_id, r.error ->> 'code' as error_code, r.error ->> 'message' as error_message,
+  (select count(*) from app.run_steps as s where s.run_id = r.run_id and s.task_key = '' and s.step_id = r.error ->> 'stepID') as attempts,
+  r.ended_at, r.queue_name, r.partition_key, r.status, r.app_version, r.created_at
+from app.runs as r join app.recipes as c on c.recipe_id = r.recipe_id
+where r.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and r.ended_at > app.now() - interval '24 hours'
+order by r.ended_at desc;
+comment on view app.v_ops_failures_24h is 'Runs that failed in the last 24 hours and are failed still, newest first. step_id is null when no step failed: a gate, a timeout.';
+
+create or replace view app.v_ops_slow_steps as
+with run as materialized (
+  select p.run_id, p.recipe_id
+  from unnest(array['PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']) as st (status)
+    cross join lateral (select r.run_id, r.recipe_id from app.runs as r where r.status = st.status order by r.created_at desc limit 500) as p
+), attempt as (
+  select run.recipe_id, s.*, extract(epoch from s.ended_at - s.started_at) * 1000 as took_ms, extract(epoch from s.started_at - s.enqueued_at) * 1000 as waited_ms
+  from run cross join lateral (
+    select a.idx, a.step_id, a.task_key, a.attempt, a.status, a.lost, a.enqueued_at, a.started_at, a.ended_at from app.run_steps as a
+    where a.run_id = run.run_id and a.started_at is not null and a.ended_at is not null and a.cached_from is null and not a.skipped limit 200) as s
+)
+select p.name as recipe, a.step_id, case a.task_key when '' then 'step' else 'task' end as part, count(*) as attempts,
+  round(percentile_cont(0.5) within group (order by a.took_ms))::bigint as p50_ms,
+  round(percentile_cont(0.95) within group (order by a.took_ms))::bigint as p95_ms, round(max(a.took_ms))::bigint as max_ms,
+  count(*) filter (where a.attempt > 1) as retries, count(*) filter (where a.lost) as lost, count(*) filter (where a.status = 'ERROR' and not a.lost) as failed,
+  round(percentile_cont(0.95) within group (order by a.waited_ms))::bigint as waited_p95_ms
+from attempt as a
+  join app.recipes as p on p.recipe_id = a.recipe_id
+  join app.recipe_steps as c on c.recipe_id = a.recipe_id and c.idx = a.idx and c.sleep_ms is null and c.sleep_input is null
+group by 1, 2, 3
+order by p95_ms desc, recipe, step_id;
+comment on view app.v_ops_slow_steps is
+  'How long steps and tasks take, slowest first, over the attempts of the newest 500 runs of each status (200 of each run): ms at work, further attempts, lost workers, failures, ms in line. What was skipped, reused or merely sleeps is left out.';
+
+create or replace view app.v_ops_inbox as
+with recursive line (queue_name, app_version) as (
+  -- a loose index scan: one probe per queue and version, however long the backlog
+  (select s.queue_name, s.app_version from app.run_steps as s where s.queue_seq is not null order by s.queue_name, s.app_version limit 1)
+  union all
+  select n.queue_name, n.app_version from line cross join lateral (
+    select s.queue_name, s.app_version from app.run_steps as s
+    where s.queue_seq is not null and (s.queue_name, s.app_version) > (line.queue_name, line.app_version)
+    order by s.queue_name, s.app_version limit 1) as n
+), unserved as (
+  select line.queue_name, line.app_version, (
+      select w.app_version from app.workers as w where line.queue_name = any (w.queues) and app.is_alive(w) order by w.started_at desc limit 1) as served_version
+  from line join app.queues as q on q.queue_name = line.queue_name and q.paused_at is null
+  where not exists (select from app.workers as w where w.app_version = line.app_version and line.queue_name = any (w.queues) and app.is_alive(w))
+), stalled as (
+  select distinct on (x.run_id) x.* from (
+    select l.run_id, l.queue_name, l.expires_at as since,
+      format('the lease of %s attempt %s has expired: worker %s gives no sign of life', s.step_id, s.attempt, s.worker) as reason, null as served_version
+    from app.leases() as l
+      join app.run_steps as s on s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
+    where l.expires_at < clock_timestamp()
+    union all
+    select w.run_id, u.queue_name, w.enqueued_at,
+      format('no live worker of version %s serves %s: sisu runner --app-version %1$s --queue %2$s', u.app_version, u.queue_name), coalesce(u.served_version, '')
+    from unserved as u cross join lateral (
+      select s.run_id, s.enqueued_at from app.run_steps as s
+      where s.queue_name = u.queue_name and s.app_version = u.app_version and s.queue_seq is not null and s.enqueued_at <= app.now() - interval '15 seconds'
+      order by s.partition_key, s.priority, s.queue_seq limit 1000) as w) as x
+  order by x.run_id, x.since
+), item (urgency, kind, run_id, queue_name, since, reason, call, deadline) as (
+  select 1, 'paused queue', null, q.queue_name, q.paused_at, format('paused by %s: %s', q.paused_by, q.pause_reason),
+    format('select app.unpause_queue(%L, actor => ''me'', reason => ''…'')', q.queue_name), null::timestamptz
+  from app.queues as q where q.paused_at is not null
+  union all
+  select 2, 'stalled', s.run_id, s.queue_name, s.since, s.reason, case
+      when s.served_version is null then 'select app.recover()'
+      when s.served_version = '' then 'select * from app.v_ops_workers'
+      else format('select app.fork_run(%L, %s, actor => ''me'', reason => ''…'', app_version => %L), app.cancel_run(%1$L, actor => ''me'', reason => ''…'')',
+        s.run_id, (
+          select min(c.idx) from app.runs as r join app.recipe_steps as c on c.recipe_id = r.recipe_id
+          where r.run_id = s.run_id and not exists (
+            select from app.run_steps as d where d.run_id = s.run_id and d.idx = c.idx and d.task_key = '' and d.status = 'SUCCESS')), s.served_version) end, null
+  from stalled as s
+  union all
+  select 2, 'overdue timer', m.run_id, null, m.fire_at, format('its %s timer was due and nobody fires timers: no worker is there', m.kind),
+    'select app.recover()', null
+  from (
+    select m.run_id, m.kind, m.fire_at from app.timers as m
+    where m.fired_at is null and m.closed_at is null and m.fire_at < app.now() - interval '60 seconds' order by m.fire_at limit 1000) as m
+  union all
+  select 2, 'overdue schedule', null, null, coalesce(s.owed_until, s.next_at), format('a tick of the schedule %s is due and nobody fires it', s.name), 'select app.recover()', null
+  from app.schedules as s where coalesce(s.owed_until, s.next_at) < app.now() - interval '60 seconds'
+  union all
+  select 5, 'refused schedule', null, null, s.last_tick_at, format('the schedule %s could not start its last tick: %s: %s', s.name, s.last_error ->> 'code', s.last_error ->> 'message'),
+    format('select * from app.v_schedules where name = %L', s.name), null
+  from app.schedules as s where s.last_error is not null and s.paused_at is null
+  union all
+  select 3, 'dead lane', r.run_id, null, r.ended_at, r.error ->> 'message', format('select app.resume_run(%L, actor => ''me'', reason => ''…'')', r.run_id), null
+  from (
+    select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 1000) as r
+  union all
+  select case when g.expires_at < app.now() + interval '1 hour' then 0 else 4 end, 'gate', g.run_id, null, g.opened_at,
+    format('%s %s before %s%s', g.kind, g.gate_key, g.before_step, coalesce(': ' || g.title, '')), g.answer_with, g.expires_at
+  from app.v_gates_open as g
+    join (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 1000) as o using (run_id, gate_key)
+  union all
+  select case when f.run_id is null then 5 else 6 end, 'failed', r.run_id, null, r.ended_at,
+    case when f.run_id is null then '' else format('its fork %s is %s; ', f.run_id, f.status) end || format('%s: %s', r.error ->> 'code', r.error ->> 'message'),
+    case when f.run_id is null then format('select app.repair_run(%L, actor => ''me'', reason => ''…'')', r.run_id)
+      else format('select * from app.fork_diff(%L, %L)', r.run_id, f.run_id) end, null
+  from (
+      select r.run_id, r.root_id, r.ended_at, r.error from app.runs as r
+      where r.status = 'ERROR' and r.ended_at > app.now() - interval '24 hours' order by r.ended_at desc limit 1000) as r
+    left join lateral (
+      select f.run_id, f.status from app.runs as f
+      where f.root_id = coalesce(r.root_id, r.run_id) and f.forked_from = r.run_id and f.created_at >= r.ended_at order by f.created_at desc limit 1) as f on true
+)
+select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) as queue_name, r.partition_key, i.since,
+  greatest(0, round(extract(epoch from app.now() - i.since)))::bigint as age_s, i.reason, i.call, i.deadline
+from item as i left join app.runs as r on r.run_id = i.run_id left join app.recipes as c on c.recipe_id = r.recipe_id
+order by i.urgency, i.deadline, i.since;
+comment on view app.v_ops_inbox is
+  'What needs a human, most urgent first: gates about to expire, paused queues, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
 
 create or replace view app.v_schedules as
 select s.name, s.cron, s.timezone,

@@ -2,8 +2,9 @@
 --
 --   select * from app.v_invariants;        law, run_id, detail
 --
--- The laws look at what can be open, not at history: runs by status through an index, leases through the short pgmq tables. What can only
--- be broken in runs that are over is looked for in the newest thousand of each terminal status. Each law has a test that breaks it on purpose.
+-- v_open_laws looks at what can be open, not at history: runs by status through an index, leases through the short pgmq tables. v_ended_laws
+-- looks for what can be broken in runs that are over, in the newest thousand of each terminal status; v_schedule_laws looks at
+-- schedules and their newest ticks. Each law has a test that breaks it on purpose.
 
 create or replace view app.v_open_steps as
 select s.*, r.status as run_status, r.recipe_id
@@ -17,12 +18,7 @@ from unnest(array['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEED
   cross join lateral (select e.* from app.runs as e where e.status = st.status order by e.created_at desc limit 1000) as r;
 comment on view app.v_ended_runs is 'The newest thousand runs of each terminal status.';
 
-create or replace view app.v_new_ticks as
-select e.* from app.schedules as s
-  cross join lateral (select e.* from app.schedule_ticks as e where e.name = s.name order by e.tick_at desc limit 20) as e;
-comment on view app.v_new_ticks is 'The newest twenty rows of ticks of every schedule.';
-
-create or replace view app.v_invariants as
+create or replace view app.v_open_laws as
 with lease as materialized (
   select * from app.leases()
 ), held as (
@@ -86,34 +82,105 @@ union all
 select 'only one attempt of a step is open', s.run_id, format('%s has %s open attempts', s.step_id, count(*))
 from app.v_open_steps as s group by s.run_id, s.idx, s.step_id, s.task_key having count(*) > 1
 union all
-select 'a step that ended well left an artifact', s.run_id, format('%s attempt %s has none', s.step_id, s.attempt)
-from app.v_ended_runs as e join app.run_steps as s using (run_id)
-where s.status = 'SUCCESS' and s.cached_from is null
-  and not exists (
-    select from app.artifacts as a where a.run_id = s.run_id and a.step_idx = s.idx and (a.task_key = s.task_key or s.tasks_open is not null))
-union all
-select 'a terminal run waits for no task', s.run_id, format('%s attempt %s counts %s open tasks', s.step_id, s.attempt, s.tasks_open)
-from app.v_ended_runs as e join app.run_steps as s using (run_id) where s.status = 'PENDING' and s.tasks_open > 0
-union all
-select 'a cached step is what its source made', s.run_id, format('%s differs from that of run %s', s.step_id, s.cached_from)
-from app.v_ended_runs as e join app.run_steps as s using (run_id)
-where s.cached_from is not null and not exists (
-  select from app.run_steps as o
-  where o.run_id = s.cached_from and o.idx = s.idx and o.task_key = s.task_key and o.attempt = s.attempt and o.status = 'SUCCESS'
-    and o.output is not distinct from s.output)
-union all
-select 'a run succeeds with all its steps', e.run_id, format('SUCCESS without a SUCCESS attempt of %s', c.step_id)
-from app.v_ended_runs as e join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id
-where e.status = 'SUCCESS' and not exists (
-  select from app.run_steps as s where s.run_id = e.run_id and s.idx = c.idx and s.task_key = '' and s.status = 'SUCCESS')
-union all
 select 'a step begins after what it needs', s.run_id, format('%s began before %s had succeeded', s.step_id, p.step_id)
 from app.v_open_steps as s join app.recipe_steps as c on c.recipe_id = s.recipe_id and c.idx = s.idx
   cross join lateral unnest(c.needs) as n (idx) join app.recipe_steps as p on p.recipe_id = s.recipe_id and p.idx = n.idx
 where s.task_key = '' and not exists (
   select from app.run_steps as o where o.run_id = s.run_id and o.idx = n.idx and o.task_key = '' and o.status = 'SUCCESS')
 union all
-select 'a started tick has its run', e.run_id, format('the intent of the tick %s of schedule %s is another', e.tick_at, e.name)
+select 'who paused a queue is on record', 'queue/' || q.queue_name, format('paused by %s without an OPS artifact', q.paused_by)
+from app.queues as q
+where q.paused_at is not null
+  and not exists (
+    select from app.artifacts as a
+    where a.run_id = 'queue/' || q.queue_name and a.step_id = 'OPS' and a.inline ->> 'op' = 'pause' and (a.inline -> 'at')::bigint = floor(extract(epoch from q.paused_at) * 1000));
+comment on view app.v_open_laws is 'Broken laws of what is under way: law, run_id, detail.';
+
+create or replace view app.v_ended_laws as
+with step as materialized (
+  select s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.status, s.tasks_open, s.input, s.cached_from, s.lost, s.enqueued_at, r.recipe_id, r.reopened_at,
+    r.status as run_status
+  from app.v_ended_runs as e join app.runs as r using (run_id) join app.run_steps as s using (run_id)
+)
+select 'a step that ended well left an artifact' as law, s.run_id, format('%s attempt %s has none', s.step_id, s.attempt) as detail
+from step as s
+where s.status = 'SUCCESS' and s.cached_from is null
+  and not exists (
+    select from app.artifacts as a where a.run_id = s.run_id and a.step_idx = s.idx and (a.task_key = s.task_key or s.tasks_open is not null))
+union all
+select 'a terminal run waits for no task', s.run_id, format('%s attempt %s counts %s open tasks', s.step_id, s.attempt, s.tasks_open)
+from step as s where s.status = 'PENDING' and s.tasks_open > 0
+union all
+select 'a cached step is what its source made', s.run_id, format('%s differs from that of run %s', s.step_id, s.cached_from)
+from step as s
+where s.cached_from is not null and not exists (
+  select from app.run_steps as o join app.run_steps as c on c.run_id = s.run_id and c.idx = s.idx and c.task_key = s.task_key and c.attempt = s.attempt
+  where o.run_id = s.cached_from and o.idx = s.idx and o.task_key = s.task_key and o.attempt = s.attempt and o.status = 'SUCCESS'
+    and o.output is not distinct from c.output)
+union all
+select 'a run succeeds with all its steps', e.run_id, format('SUCCESS without a SUCCESS attempt of %s', c.step_id)
+from app.v_ended_runs as e join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id
+where e.status = 'SUCCESS' and not exists (
+  select from app.run_steps as s where s.run_id = e.run_id and s.idx = c.idx and s.task_key = '' and s.status = 'SUCCESS')
+union all
+select 'a step succeeds once', s.run_id, format('%s succeeded %s times', min(s.step_id), count(*))
+from step as s where s.status = 'SUCCESS' group by s.run_id, s.idx, s.task_key having count(*) > 1
+union all
+select 'attempts count without a gap', s.run_id, format('%s has %s attempts, the last is number %s', min(s.step_id), count(*), max(s.attempt))
+from step as s where s.cached_from is null group by s.run_id, s.idx, s.task_key having count(*) <> max(s.attempt)
+union all
+select 'a step is tried no more often than its recipe says', s.run_id, format('%s failed %s times', min(s.step_id), count(*))
+from step as s join app.recipe_steps as c on c.recipe_id = s.recipe_id and c.idx = s.idx
+where s.status = 'ERROR' and not s.lost and s.enqueued_at >= coalesce(s.reopened_at, '-infinity')
+group by s.run_id, s.idx, s.task_key having count(*) > max(case s.task_key when '' then c.max_attempts else c.fan_max_attempts end)
+union all
+select 'a step succeeds with all its tasks', s.run_id, format('%s succeeded although task %s had not', s.step_id, k.task_key)
+from step as s join step as k on k.run_id = s.run_id and k.idx = s.idx and k.task_key <> '' and (s.input is null or s.input -> 'taskKeys' ? k.task_key)
+where s.task_key = '' and s.status = 'SUCCESS' and s.tasks_open is not null and s.cached_from is null and k.status <> 'SUCCESS'
+  and not exists (select from step as o where o.run_id = k.run_id and o.idx = k.idx and o.task_key = k.task_key and o.status = 'SUCCESS')
+union all
+select 'a receipt is of a task that succeeded', m.run_id, format('task %s has a receipt and no success', m.task_key)
+from app.v_ended_runs as e join app.mock_receipts as m using (run_id)
+where not exists (select from step as s where s.run_id = m.run_id and s.task_key = m.task_key and s.status = 'SUCCESS')
+union all
+select 'an answered gate has its reply', g.run_id, format('gate %s is ANSWERED and nobody replied', g.gate_key)
+from app.v_ended_runs as e join app.gates as g using (run_id)
+where g.status = 'ANSWERED' and not (g.on_expiry = 'answer' and g.payload = g.expiry_answer)
+  and not exists (select from app.gate_replies as p where p.run_id = g.run_id and p.gate_key = g.gate_key and p.payload = g.payload)
+union all
+select 'an artifact has its bytes', a.run_id, format('artifact %s of %s is nowhere', a.artifact_id, a.step_id)
+from app.v_ended_runs as e join app.artifacts as a using (run_id)
+where a.inline is null and not exists (select from app.artifact_blobs as b where b.sha256 = a.sha256)
+union all
+select 'who reopened a run is on record', e.run_id, 'reopened without an OPS artifact'
+from app.v_ended_runs as e join app.runs as r using (run_id)
+where r.reopened_at is not null
+  and not exists (select from app.artifacts as a where a.run_id = e.run_id and a.step_id = 'OPS' and a.inline ->> 'op' in ('resume', 'repair'))
+union all
+select 'who cancelled a run is on record', e.run_id, 'CANCELLED without an OPS artifact or an expired gate'
+from app.v_ended_runs as e
+where e.status = 'CANCELLED'
+  and not exists (select from app.artifacts as a where a.run_id = e.run_id and a.step_id = 'OPS' and a.inline ->> 'op' = 'cancel')
+  and not exists (select from app.gates as g where g.run_id = e.run_id and g.status = 'EXPIRED' and g.on_expiry = 'cancel')
+union all
+select 'a run bears the name of its intent', e.run_id, format('its intent is %s', r.intent_id)
+from app.v_ended_runs as e join app.runs as r using (run_id) where r.run_id like 'ih\_%' and r.forked_from is null and r.run_id <> r.intent_id
+union all
+select 'a run stays within its budget', e.run_id, format('%s attempts, %s tasks made', u.attempts, u.tasks)
+from app.v_ended_runs as e join app.runs as r using (run_id)
+  cross join lateral (
+    select count(*) filter (where not s.lost and s.cached_from is null) as attempts, count(distinct (s.idx, s.task_key)) filter (where s.task_key <> '') as tasks
+    from app.run_steps as s where r.budget is not null and s.run_id = e.run_id) as u
+where u.attempts > (r.budget ->> 'attempts')::integer or u.tasks > (r.budget ->> 'tasks')::integer;
+comment on view app.v_ended_laws is 'Broken laws of the newest runs that are over: law, run_id, detail.';
+
+create or replace view app.v_new_ticks as
+select e.* from app.schedules as s
+  cross join lateral (select e.* from app.schedule_ticks as e where e.name = s.name order by e.tick_at desc limit 20) as e;
+comment on view app.v_new_ticks is 'The newest twenty rows of ticks of every schedule.';
+
+create or replace view app.v_schedule_laws as
+select 'a started tick has its run' as law, e.run_id, format('the intent of the tick %s of schedule %s is another', e.tick_at, e.name) as detail
 from app.v_new_ticks as e left join app.runs as r using (run_id) left join app.intents as i using (intent_id)
 where e.outcome = 'started' and i.body #> '{inputs,scheduledTick}' is distinct from
   jsonb_build_object('schedule', e.name, 'at', to_char(e.tick_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
@@ -128,5 +195,19 @@ from app.v_new_ticks as k join app.schedule_ticks as e on e.name = k.name and e.
 where k.outcome = 'skipped'
 union all
 select 'the next tick is not decided yet', e.run_id, format('the tick %s of schedule %s was %s, the next is %s', e.tick_at, e.name, e.outcome, s.next_at)
-from app.schedules as s join app.v_new_ticks as e on e.name = s.name and e.tick_at >= s.next_at;
+from app.schedules as s join app.v_new_ticks as e on e.name = s.name and e.tick_at >= s.next_at
+union all
+select 'who paused a schedule is on record', 'schedule/' || s.name, format('paused by %s without an OPS artifact', s.paused_by)
+from app.schedules as s
+where s.paused_at is not null and not exists (
+  select from app.artifacts as a where a.run_id = 'schedule/' || s.name and a.step_id = 'OPS' and a.inline ->> 'op' = 'pause'
+    and (a.inline -> 'at')::bigint = floor(extract(epoch from s.paused_at) * 1000));
+comment on view app.v_schedule_laws is 'Broken laws of schedules and their newest ticks: law, run_id, detail.';
+
+create or replace view app.v_invariants as
+select law, run_id, detail from app.v_open_laws
+union all
+select law, run_id, detail from app.v_ended_laws
+union all
+select law, run_id, detail from app.v_schedule_laws;
 comment on view app.v_invariants is 'One row per broken law: law, run_id, detail. Empty is healthy.';

@@ -93,13 +93,16 @@ as $$
     when s.msg_id is not null then
       row(run.run_id, run.status, format('%s attempt %s is being executed', n.name, s.attempt), s.worker, s.started_at, l.ends,
         format('select app.cancel_run(%L, actor => ''me'', reason => ''…'')', run.run_id))::app.explanation
+    when q.paused_at is not null then
+      row(run.run_id, run.status, format('%s waits in line on %s, which is paused: %s', n.name, q.queue_name, q.pause_reason), q.paused_by, q.paused_at, null,
+        format('select app.unpause_queue(%L, actor => ''me'', reason => ''…'')', q.queue_name))::app.explanation
     when not exists (select from app.workers as w where w.app_version = s.app_version and s.queue_name = any (w.queues) and app.is_alive(w)) then
       row(run.run_id, run.status, format('no live worker of version %s serves %s', s.app_version, s.queue_name), 'nobody', s.enqueued_at, null,
         format('sisu runner --app-version %s --queue %s', s.app_version, s.queue_name))::app.explanation
     else
       row(run.run_id, run.status, format('%s waits in line on %s, %s before it in its partition', n.name, s.queue_name, a.n), 'the queue', s.enqueued_at, null,
         null)::app.explanation end
-  from app.run_steps as s
+  from app.run_steps as s join app.queues as q on q.queue_name = s.queue_name
     cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
     cross join lateral (select case when s.msg_id is not null then app.lease_ends(s.queue_name, s.msg_id) end as ends) as l
     cross join lateral (

@@ -23,16 +23,19 @@ grant execute on function
   app.create_intent(jsonb), app.start_run(text, jsonb), app.start_runs(jsonb), app.sleep_run(text, bigint),
   app.approve_plan(text, text, text, text, text, text), app.reply_gate(text, text, jsonb, text, text, text),
   app.cancel_run(text, text, text, boolean), app.resume_run(text, text, text, boolean), app.repair_run(text, text, text, boolean),
-  app.fork_run(text, integer, text, text, text, jsonb, boolean)
+  app.fork_run(text, integer, text, text, text, jsonb, boolean),
+  app.cancel_batch(jsonb, text, text, boolean), app.resume_batch(jsonb, text, text, boolean), app.repair_batch(jsonb, text, text, boolean),
+  app.fork_batch(jsonb, integer, text, text, text, jsonb, boolean), app.redrive(text, text, text, integer, boolean)
 to app_api, app_ops;
 grant execute on function
-  app.get_run(text), app.get_steps(text), app.get_artifact(bigint), app.list_artifacts(text), app.list_gates(text), app.list_runs(jsonb), app.explain_run(text), app.now()
+  app.get_run(text), app.get_steps(text), app.get_artifact(bigint), app.list_artifacts(text), app.list_gates(text), app.list_runs(jsonb), app.explain_run(text), app.fork_diff(text, text), app.now()
 to app_api, app_worker, app_ops, app_read;
 grant execute on function
   app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.checkpoint(text, jsonb, jsonb), app.register_worker(text, jsonb), app.retire_worker(text)
 to app_worker;
 grant execute on function
-  app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb)
+  app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
+  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover()
 to app_ops;
 grant execute on function
   app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
@@ -44,5 +47,11 @@ to app_api, app_ops, app_read;
 grant select on app.v_schedules to app_api, app_ops, app_read;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;
-grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants
+grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants,
+  app.v_ops_inbox, app.v_ops_failures_24h, app.v_ops_slow_steps
 to app_read, app_ops;
+
+revoke all on schema dbos from public;
+revoke all on all tables in schema dbos from public;
+grant usage on schema dbos to app_read, app_ops;
+grant select on dbos.workflow_status, dbos.operation_outputs to app_read, app_ops;

@@ -52,11 +52,15 @@ begin;
 
 -- what a person may do
 \ir 60_control.sql
+\ir 62_queues.sql
+\ir 64_batches.sql
+\ir 66_fork_diff.sql
 
 -- oracles, laws, rights
 \ir 80_views.sql
 \ir 81_invariants.sql
 \ir 82_explain.sql
+\ir 85_dbos.sql
 \ir 90_grants.sql
 
 select app.ensure_queues();

@@ -1,7 +1,7 @@
 """Writes docs/reference.md from the catalog of an installed database.
 
-`make docs` runs it. Source: comments on functions, views and columns, the grants, and app.v_arguments.
-tests/docs proves that the page is current.
+`make docs` runs it. Source: comments on functions, views and columns, the grants, app.v_arguments,
+app.v_state_machine. tests/docs proves that the page is current.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ where p.pronamespace = 'app'::regnamespace and p.prosecdef and g.roles is not nu
 order by 1
 """
 VIEWS = """
-select c.relname, obj_description(c.oid, 'pg_class'),
+select format('%s.%s', n.nspname, c.relname), obj_description(c.oid, 'pg_class'),
   array(
     select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 order by a.attnum)
-from pg_class c
-where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
-  and has_table_privilege('app_read', c.oid, 'select')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('app', 'dbos') and c.relkind = 'v' and has_table_privilege('app_read', c.oid, 'select')
 order by 1
+"""
+STATES = """
+select from_status, to_status, action from app.v_state_machine where entity = %(entity)s
+order by from_status <> '', array_position(array['ENQUEUED', 'PENDING', 'WAITING_INPUT'], from_status), 1, 2
 """
 TABLES = """
 select c.relname, obj_description(c.oid, 'pg_class'), (
@@ -57,6 +60,8 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
     yield ""
     yield "Generated from the catalog by `make docs`. The same text is in the database: `\\df+ app.*`,"
     yield "`\\d+ app.*`, `select * from app.v_arguments`."
+    yield ""
+    yield from _states(connection)
     yield ""
     yield "## Functions"
     functions = connection.execute(FUNCTIONS, {"roles": list(ROLES)}).fetchall()
@@ -87,7 +92,7 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
     yield "## Views"
     for name, comment, columns in connection.execute(VIEWS).fetchall():
         yield ""
-        yield f"### app.{name}"
+        yield f"### {name}"
         yield ""
         yield comment
         yield ""
@@ -106,6 +111,20 @@ def pages(connection: psycopg.Connection[Any]) -> Iterator[str]:
         yield "|---|---|---|"
         for column, kind, text in columns:
             yield f"| `{column}` | {kind} | {text} |"
+
+
+def _states(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    """The diagrams of the state machines, drawn from app.v_state_machine."""
+    yield "## States"
+    for entity, title in (("run", "A run"), ("step", "An attempt of a step or of a task")):
+        yield ""
+        yield f"{title}:"
+        yield ""
+        yield "```mermaid"
+        yield "stateDiagram-v2"
+        for before, after, action in connection.execute(STATES, {"entity": entity}).fetchall():
+            yield f"  {before or '[*]'} --> {after}: {action}"
+        yield "```"
 
 
 def _allowed(lowest: Any, highest: Any, pattern: str | None, one_of: list[str] | None) -> str:

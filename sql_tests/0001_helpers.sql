@@ -99,14 +99,14 @@ create or replace function app_test.fail_step(code text default 'broken', more j
 $$;
 
 -- A run of the four steps that has come so far: to the gate approve-plan, or with this step in line.
-create or replace function app_test.a_run_at(place text, goal text default 'a goal') returns text language plpgsql as $$
+create or replace function app_test.a_run_at(place text, goal text default 'a goal', options jsonb default '{}') returns text language plpgsql as $$
 declare
   run_id text;
 begin
   if not exists (select from app.recipes as r where r.name = 'four') then
     perform app_test.the_four_steps();
   end if;
-  run_id := app_test.a_run(goal, 'four');
+  run_id := app_test.a_run(goal, 'four', options);
   for i in 1 .. array_position(array['CompileST', 'ApplyPatchST', 'approve-plan', 'DecideST', 'ExecuteST'], place) - 1 loop
     case i when 3 then perform app.approve_plan(run_id, 'ann');
       else perform app_test.finish_step(); end case;

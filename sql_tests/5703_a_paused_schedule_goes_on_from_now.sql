@@ -1,6 +1,6 @@
 -- Paused, nothing of a schedule starts; unpaused, it goes on from now; deleted, its history stays. Each call is audited, a dry run writes nothing.
 begin;
-select plan(31);
+select plan(32);
 
 select app_test.clock_to('2032-01-01 00:30Z'), app_test.a_schedule('hourly', '@hourly', '{"catchUp": "all"}'), app_test.clock_to('2032-01-01 01:00Z'), app_test.recover() \g /dev/null
 select is((select count(*) from app.runs), 1::bigint, 'it ticks');
@@ -49,5 +49,6 @@ select is(inline #>> '{schedule,cron}', '@hourly', 'and what it was, to put it a
 select app_test.a_schedule('hourly', '@hourly'), app_test.clock_to('2032-01-05 01:00Z'), app_test.recover() \g /dev/null
 select is((select count(*) from app.runs), 13::bigint, 'put again, it ticks again');
 select is((select array_agg(idx order by artifact_id) from app.artifacts where step_id = 'OPS'), array[0, 1, 2, 3, 4, 5, 6, 7, 8], 'one trail');
+select is(jsonb_array_length(app.list_artifacts('schedule/hourly')), 9, 'list_artifacts has it');
 select is_empty('select * from app.v_invariants');
 rollback;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable
 
@@ -27,6 +28,14 @@ def sha256(data: bytes) -> str:
 def content(artifact: Artifact) -> bytes:
     """The bytes that the engine hashes: the body, or the canonical JSON of what is inline."""
     return artifact.body if artifact.body is not None else canonical(artifact.inline)
+
+
+def as_json(artifact: Artifact) -> dict[str, JSON]:
+    """The artifact as `app.work` and `app.checkpoint` take it."""
+    facts = {"kind": artifact.kind, "name": artifact.name, "mediaType": artifact.media_type}
+    if artifact.body is None:
+        return facts | {"inline": artifact.inline}
+    return facts | {"body": base64.b64encode(artifact.body).decode("ascii")}
 
 
 def text(kind: str, name: str, value: str | bytes, media_type: str = "text/plain; charset=utf-8") -> Artifact:

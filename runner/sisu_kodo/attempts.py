@@ -7,33 +7,51 @@ out.
 from __future__ import annotations
 
 import asyncio
-import base64
 import inspect
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import psycopg
+
+from .calls import Calls
+from .checkpoints import InThread, LaneLost, Ledger, OnLoop, Refusing, Waiting
 from .config import Config
-from .lanes import Desk, Lane, Result
+from .errors import first_line
+from .lanes import Call, Desk, Lane
 from .logs import Log
-from .models import JSON, Artifact, Assignment, StepContext, StepError, StepResult
+from .models import JSON, Assignment, Checkpoints, StepContext, StepError
 from .registry import Handler, Registry
+from .results import encoded, failure, result_of, success
+from .threads import Threads, wait_on_loop
+from .transactions import Committed, Refused, Transactions, Unsure, is_lost
 
 _log = Log(__name__)
-_LONGEST_MESSAGE = 10_000
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Attempts:
     """Runs the attempts of a runner and posts their results on the desk."""
 
-    def __init__(self, desk: Desk, registry: Registry, config: Config) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        registry: Registry,
+        config: Config,
+        calls: Calls,
+        transactions: Transactions,
+        threads: Threads,
+    ) -> None:
         self._desk = desk
         self._registry = registry
         self._config = config
+        self._calls = calls
+        self._transactions = transactions
+        self._threads = threads
         # Twice the slots: a thread that outlives its timeout must not starve the attempts that follow it.
         self._pool = ThreadPoolExecutor(2 * sum(desk.limits.values()), thread_name_prefix="sisu-handler")
         self.count = 0
@@ -41,6 +59,7 @@ class Attempts:
     def start(self, lane: Lane) -> None:
         """Begin the lane's current attempt; an async handler without an await also ends here."""
         lane.running = True
+        lane.began = time.monotonic()
         handler = self._registry.get(lane.attempt.handler)
         if handler is not None and handler.awaits:
             lane.task = asyncio.get_running_loop().create_task(self._run(lane, handler))
@@ -60,66 +79,74 @@ class Attempts:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, lane: Lane, handler: Handler | None) -> None:
-        attempt = lane.attempt
-        report: dict[str, JSON]
+        outcome: dict[str, JSON] | Committed | None
         try:
-            report = await self._report(lane, attempt, handler)
+            outcome = await self._outcome(lane, lane.attempt, handler)
         except asyncio.CancelledError:
             if not lane.doomed:
                 raise
-            report = {}
+            outcome = None
         lane.running = False
         self.count += 1
-        if lane.doomed:
+        if isinstance(outcome, Committed):
+            await self._go_on(outcome)
+        elif lane.doomed or outcome is None:
             self._desk.drop(lane)
         else:
-            self._desk.post(encoded(lane, report))
+            self._desk.post(encoded(lane, outcome))
 
-    async def _report(self, lane: Lane, attempt: Assignment, handler: Handler | None) -> dict[str, JSON]:
+    async def _outcome(
+        self, lane: Lane, attempt: Assignment, handler: Handler | None
+    ) -> dict[str, JSON] | Committed | None:
+        """What the attempt comes to: its report, a result that is committed already, or None when the lane is
+        not ours any more.
+        """
         if handler is None:
             _log.warning("handler.missing", handler=attempt.handler, run=attempt.run_id, step=attempt.step_id)
             message = f"no handler named {attempt.handler} is registered in this runner"
             return failure(StepError("handler_not_found", message, retryable=False))
-        seconds = attempt.timeout_ms / 1000 if attempt.timeout_ms is not None else None
+        outcome: dict[str, JSON] | Committed | None = None
+        raised: BaseException | None = None
+        ledger: Ledger | None = None
         try:
-            ctx = self._context(lane, attempt, seconds)
-            if handler.is_async:
-                value = await self._on_loop(handler, ctx, lane, seconds)
+            if handler.transactional:
+                outcome = await self._in_transaction(lane, attempt, handler)
             else:
-                value = await self._in_thread(handler, ctx, lane, seconds)
-            if inspect.isawaitable(value):
-                raise StepError(
-                    "handler_error", "a sync handler returned an awaitable: declare it with async def"
-                )
-            return success(value)
-        except StepError as error:
-            return failure(error)
-        except asyncio.CancelledError as error:
-            # ours, or one that the handler let out of a task of its own
-            if lane.doomed or ((task := asyncio.current_task()) is not None and task.cancelling()):
-                raise
-            return failure(StepError("handler_error", f"{type(error).__name__}: {error}"))
-        except (Exception, SystemExit) as error:
-            _log.error(
-                "handler.failed", error, handler=attempt.handler, run=attempt.run_id, step=attempt.step_id
-            )
-            return failure(StepError("handler_error", f"{type(error).__name__}: {error}"))
-
-    async def _on_loop(self, handler: Handler, ctx: StepContext, lane: Lane, seconds: float | None) -> Any:
-        if seconds is None or not handler.awaits:
-            return await handler.function(ctx)
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                return await handler.function(ctx)
-        except TimeoutError:
-            if limit.expired():
-                lane.cancelled.set()
-                raise _timeout(lane, seconds) from None
+                checkpoints: Checkpoints = _NOT_AWAITED
+                if handler.awaits:
+                    ledger, checkpoints = self._checkpoints(lane, attempt, handler)
+                ctx = self._context(lane, attempt, checkpoints)
+                outcome = success(await self._value(lane, attempt, handler, partial(handler.function, ctx)))
+        except GeneratorExit:
             raise
+        except BaseException as error:
+            if _is_ours(error, lane):
+                raise
+            raised = error
+        if ledger is not None:
+            ledger.is_open = False
+            raised = ledger.ended(raised)
+        return outcome if raised is None else _ended_by(raised, attempt)
 
-    async def _in_thread(self, handler: Handler, ctx: StepContext, lane: Lane, seconds: float | None) -> Any:
-        future = asyncio.get_running_loop().run_in_executor(self._pool, handler.function, ctx)
+    async def _value(
+        self, lane: Lane, attempt: Assignment, handler: Handler, function: Callable[[], Any]
+    ) -> Any:
+        """What the handler returns. Raises StepError `timeout`, or what the handler raises."""
+        seconds = _seconds(attempt)
+        if not handler.is_async:
+            value = await self._in_thread(function, lane, seconds)
+        elif seconds is None or not handler.awaits:
+            value = await function()
+        else:
+            value = await _on_loop(function, lane, seconds)
+        if inspect.isawaitable(value):
+            raise StepError(
+                "handler_error", "a sync handler returned an awaitable: declare it with async def"
+            )
+        return value
+
+    async def _in_thread(self, function: Callable[[], Any], lane: Lane, seconds: float | None) -> Any:
+        future = asyncio.get_running_loop().run_in_executor(self._pool, function)
         try:
             done, _ = await asyncio.wait((future,), timeout=seconds)
         except asyncio.CancelledError:
@@ -140,8 +167,76 @@ class Attempts:
         self._desk.linger(queue, 1)
         future.add_done_callback(ended)
 
-    def _context(self, lane: Lane, attempt: Assignment, seconds: float | None) -> StepContext:
+    def _checkpoints(self, lane: Lane, attempt: Assignment, handler: Handler) -> tuple[Ledger, Checkpoints]:
+        loop = asyncio.get_running_loop()
+        ledger = Ledger(
+            attempt.step_id,
+            lane.context.get("checkpoints") or (),
+            cancelled=lane.cancelled.is_set,
+            lost=lambda: lane.doomed,
+            main=asyncio.current_task() if handler.is_async else None,
+        )
+        lease = _encode(lane.lease())
+
+        async def commit(entry: str) -> JSON:
+            try:
+                return await self._calls.checkpoint(lease, entry, ledger.is_wanted)
+            except LaneLost:
+                if ledger.is_open:
+                    _log.warning("lane.lost", run=attempt.run_id, step=attempt.step_id, task=attempt.task_key)
+                    self.stop(lane)
+                raise
+
+        if handler.is_async:
+            return ledger, OnLoop(ledger, commit, self._threads)
+        return ledger, InThread(ledger, lambda entry: wait_on_loop(loop, partial(commit, entry)))
+
+    async def _in_transaction(self, lane: Lane, attempt: Assignment, handler: Handler) -> Committed | None:
+        facts = {"run": attempt.run_id, "step": attempt.step_id, "task": attempt.task_key}
+        try:
+            async with self._transactions.begin(handler.is_async, lambda: not lane.doomed) as transaction:
+                function = transaction.bound(handler.function, self._context(lane, attempt, _TRANSACTIONAL))
+                try:
+                    value = await self._value(lane, attempt, handler, function)
+                    result = result_of(lane, success(value))
+                except Exception as error:
+                    if not is_lost(transaction.connection):
+                        raise
+                    # as when a worker is lost: not at once, and not for ever
+                    _log.warning("transaction.lost", error=first_line(error), **facts)
+                    return None
+                lane.running = False
+                return await self._transactions.commit(transaction, result, drain=not self._desk.keeping)
+        except Refused:
+            _log.info("lane.refused", **facts)
+        except Unsure as error:
+            # If it was committed, the lease is not that of this attempt any more, and nothing is given back.
+            _log.warning("transaction.unsure", error=str(error), **facts)
+            await self._give_back(lane)
+        return None
+
+    async def _go_on(self, committed: Committed) -> None:
+        """Take what the commit of a transactional handler was answered."""
+        desk = self._desk
+        desk.in_flight += 1
+        start, _ = desk.settle(Call([committed.result]), committed.rows)
+        for lane in start:
+            if desk.keeping:
+                self.start(lane)
+            else:  # it came although we drain by now
+                await self._give_back(lane)
+                desk.drop(lane)
+
+    async def _give_back(self, lane: Lane) -> None:
+        """If that fails, the lease ends by itself."""
+        try:
+            await self._calls.release(_encode([lane.lease()]), lambda: not lane.doomed)
+        except (psycopg.Error, LaneLost) as error:
+            _log.warning("lane.left", error=first_line(error), run=lane.attempt.run_id)
+
+    def _context(self, lane: Lane, attempt: Assignment, checkpoints: Checkpoints) -> StepContext:
         known = lane.context
+        seconds = _seconds(attempt)
         return StepContext(
             run_id=attempt.run_id,
             step_id=attempt.step_id,
@@ -160,79 +255,49 @@ class Attempts:
             config=self._config,
             cancelled=lane.cancelled.is_set,
             deadline=None if seconds is None else time.monotonic() + seconds,
+            checkpoints=checkpoints,
         )
 
 
-def success(value: Any) -> dict[str, JSON]:
-    """The report of an attempt that returned `value`."""
-    if not isinstance(value, StepResult):
-        return {"status": "SUCCESS", "output": value}
-    report: dict[str, JSON] = {"status": "SUCCESS", "output": value.output}
-    if value.artifacts:
-        report["artifacts"] = _artifacts(value.artifacts)
-    if value.tasks is not None:
-        report["tasks"] = list(value.tasks)
-    if value.receipt:
-        report["receipt"] = True
-    return report
+_NOT_AWAITED = Refusing("no_checkpoints", "an async handler has to await its checkpoints")
+_TRANSACTIONAL = Refusing(
+    "transactional_handler", "the SQL of a transactional handler and its step commit together, and only once"
+)
 
 
-def failure(error: StepError) -> dict[str, JSON]:
-    """The report of an attempt that ended in ERROR."""
-    facts: dict[str, JSON] = {"code": error.code, "message": str(error.message)[:_LONGEST_MESSAGE]}
-    if error.retryable is not None:
-        facts["retryable"] = error.retryable
-    if error.details is not None:
-        facts["details"] = error.details
-    report: dict[str, JSON] = {"status": "ERROR", "error": facts}
-    if error.artifacts:
-        report["artifacts"] = _artifacts(error.artifacts)
-    return report
-
-
-def encoded(lane: Lane, report: dict[str, JSON]) -> Result:
-    """The result as JSON text. What is not JSON becomes an ERROR `result_rejected` that says why."""
+async def _on_loop(function: Callable[[], Any], lane: Lane, seconds: float) -> Any:
+    limit = asyncio.timeout(seconds)
     try:
-        return Result(lane, _encode(identity(lane.attempt) | report), report.get("output"))
-    except (TypeError, ValueError, RecursionError) as error:
-        return rejected(lane, f"the handler's result is not JSON: {error}")
+        async with limit:
+            return await function()
+    except TimeoutError:
+        if limit.expired():
+            lane.cancelled.set()
+            raise _timeout(lane, seconds) from None
+        raise
 
 
-def rejected(lane: Lane, message: str) -> Result:
-    """The result that stands in for one that could not be stored."""
-    facts = failure(StepError("result_rejected", message, retryable=False))
-    result = Result(lane, _encode(identity(lane.attempt) | facts))
-    result.replaced = True
-    return result
+def _is_ours(error: BaseException, lane: Lane) -> bool:
+    """Whether it is us who cancelled the attempt's task, and not a task of the handler that let it out."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    return lane.doomed or ((task := asyncio.current_task()) is not None and task.cancelling() > 0)
 
 
-def identity(attempt: Assignment) -> dict[str, JSON]:
-    """What names an attempt, and proves that its lane is still held."""
-    return {
-        "runId": attempt.run_id,
-        "idx": attempt.idx,
-        "taskKey": attempt.task_key,
-        "attempt": attempt.attempt,
-        "queue": attempt.queue_name,
-        "msgId": attempt.msg_id,
-        "readCt": attempt.read_ct,
-    }
+def _ended_by(error: BaseException, attempt: Assignment) -> dict[str, JSON] | None:
+    """The report of an attempt whose handler raised `error`."""
+    if isinstance(error, Waiting):
+        return {"status": "WAITING", "wait": error.wait}
+    if isinstance(error, LaneLost):
+        return None
+    if isinstance(error, StepError):
+        return failure(error)
+    _log.error("handler.failed", error, handler=attempt.handler, run=attempt.run_id, step=attempt.step_id)
+    return failure(StepError("handler_error", f"{type(error).__name__}: {error}"))
 
 
-def _artifacts(artifacts: Sequence[Artifact]) -> list[JSON]:
-    found: list[JSON] = []
-    for artifact in artifacts:
-        facts: dict[str, JSON] = {
-            "kind": artifact.kind,
-            "name": artifact.name,
-            "mediaType": artifact.media_type,
-        }
-        if artifact.body is None:
-            facts["inline"] = artifact.inline
-        else:
-            facts["body"] = base64.b64encode(artifact.body).decode("ascii")
-        found.append(facts)
-    return found
+def _seconds(attempt: Assignment) -> float | None:
+    return attempt.timeout_ms / 1000 if attempt.timeout_ms is not None else None
 
 
 def _timeout(lane: Lane, seconds: float | None) -> StepError:

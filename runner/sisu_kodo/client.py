@@ -83,8 +83,9 @@ class Client:
         notes: str | None = None,
         decision: str = "yes",
         dedupe_key: str | None = None,
+        shown_sha256: str | None = None,
     ) -> dict[str, Any]:
-        """`{accepted, workflowID, approvedAt, isReplay}`"""
+        """`{accepted, workflowID, approvedAt, isReplay, missing?}`"""
         return self._object(
             "approve_plan",
             run_id=run_id,
@@ -92,7 +93,32 @@ class Client:
             notes=notes,
             decision=decision,
             dedupe_key=dedupe_key,
+            shown_sha256=shown_sha256,
         )
+
+    def reply_gate(
+        self,
+        run_id: str,
+        gate_key: str,
+        payload: Mapping[str, JSON],
+        dedupe_key: str,
+        origin: str,
+        shown_sha256: str | None = None,
+    ) -> dict[str, Any]:
+        """`{ok, isReplay, repliedAt, missing?}`"""
+        return self._object(
+            "reply_gate",
+            run_id=run_id,
+            gate_key=gate_key,
+            payload=json.dumps(payload),
+            dedupe_key=dedupe_key,
+            origin=origin,
+            shown_sha256=shown_sha256,
+        )
+
+    def sleep_run(self, run_id: str, ms: int) -> dict[str, Any]:
+        """Run header, `isReplay` and `wakeAt` (epoch ms)."""
+        return self._object("sleep_run", run_id=run_id, ms=ms)
 
     def control(
         self, action: str, run_id: str, actor: str, reason: str, dry_run: bool = False
@@ -126,6 +152,74 @@ class Client:
     def explain(self, run_id: str) -> dict[str, Any]:
         """`{run_id, status, why, held_by, since, next_at, unblock}`"""
         return self._rows("explain_run", run_id=run_id)[0]
+
+    def control_batch(
+        self, action: str, selection: Mapping[str, JSON], actor: str, reason: str, dry_run: bool = False
+    ) -> list[dict[str, Any]]:
+        """`action` is cancel, resume or repair, `selection` is `{runIds}` or `{filter}`.
+
+        One `{run_id, accepted, status, code, message, forked_run_id}` per run, in the order given.
+        """
+        chosen = json.dumps(selection)
+        return self._rows(f"{action}_batch", selection=chosen, actor=actor, reason=reason, dry_run=dry_run)
+
+    def fork_batch(
+        self,
+        selection: Mapping[str, JSON],
+        step_n: int,
+        actor: str,
+        reason: str,
+        *,
+        app_version: str | None = None,
+        inputs: Mapping[str, JSON] | None = None,
+        dry_run: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Rows as those of control_batch; forked_run_id names the fork."""
+        return self._rows(
+            "fork_batch",
+            selection=json.dumps(selection),
+            step_n=step_n,
+            actor=actor,
+            reason=reason,
+            app_version=app_version,
+            inputs=None if inputs is None else json.dumps(inputs),
+            dry_run=dry_run,
+        )
+
+    def redrive(
+        self, queue_name: str, actor: str, reason: str, max_runs: int = 100, dry_run: bool = False
+    ) -> list[dict[str, Any]]:
+        """Resumes the dead lanes of a queue, oldest first; rows as those of control_batch."""
+        return self._rows(
+            "redrive", queue_name=queue_name, actor=actor, reason=reason, max_runs=max_runs, dry_run=dry_run
+        )
+
+    def pause_queue(
+        self, queue_name: str, actor: str, reason: str, *, pause: bool = True, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Pauses a queue, or lets it go on: `{accepted, queueName, paused, pausedAt, dryRun}`"""
+        name = "pause_queue" if pause else "unpause_queue"
+        return self._object(name, queue_name=queue_name, actor=actor, reason=reason, dry_run=dry_run)
+
+    def fork_diff(self, a: str, b: str) -> list[dict[str, Any]]:
+        """What run b did otherwise than run a, a row per step."""
+        return self._rows("fork_diff", a=a, b=b)
+
+    def inbox(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """What needs a human, most urgent first."""
+        return self._rows("inbox", kind=kind)
+
+    def gates_open(self, limit: int = 1000) -> list[dict[str, Any]]:
+        """Gates that wait for a human, with the call that answers each."""
+        return self._rows("gates_open", limit=limit)
+
+    def slow_steps(self) -> list[dict[str, Any]]:
+        """How long steps take, slowest first."""
+        return self._rows("slow_steps")
+
+    def queue_depth(self) -> list[dict[str, Any]]:
+        """What waits and what is at work, per queue and partition."""
+        return self._rows("queue_depth")
 
     def run(self, run_id: str) -> dict[str, Any]:
         """The run header."""

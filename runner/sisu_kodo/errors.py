@@ -90,6 +90,8 @@ _HINTS = dict.fromkeys(("3F000", "42P01", "42883"), _NOT_MIGRATED)
 """What to do about SQLSTATEs that the engine does not raise itself: its schema or a function is missing."""
 
 _CONNECTION_STATES = {"57P01", "57P02", "57P03", "57P05", "25006", "53300"}
+_TRANSIENT = {"40001", "40P01", "55P03"}
+_TRANSIENT_CLASSES = {"53", "57", "58"}  # out of resources, stopped by an operator, a failing system
 
 
 def from_database(error: psycopg.Error) -> SisuError:
@@ -131,6 +133,18 @@ def is_connection_error(error: BaseException, connection: psycopg.AsyncConnectio
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     return state.startswith("08") or state in _CONNECTION_STATES
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed later, whatever is in it."""
+    state = (isinstance(error, psycopg.Error) and error.sqlstate) or ""
+    return state in _TRANSIENT or state[:2] in _TRANSIENT_CLASSES
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in a line."""
+    primary: Any = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return str(primary or str(error).strip().partition("\n")[0] or type(error).__name__)
 
 
 def _facts(detail: str | None) -> dict[str, Any]:

@@ -1,29 +1,37 @@
 """The heartbeat: extends every lease that the runner holds, and hears which were lost or cancelled.
 
-It has a connection of its own, so that a slow call of a pump never costs a lease.
+It has a connection of its own, so that a slow call of a pump never costs a lease. Attempts that take their
+time are asked for every second in between, so that a cancel reaches them soon; steps that are over in a
+moment cost nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 
 import psycopg
 
 from .attempts import Attempts
 from .backoff import Backoff
-from .lanes import Desk
+from .connections import Connect, Connection
+from .lanes import Desk, Lane
 from .logs import Log
 from .models import Directive
-from .pump import Connect, Connection
 from .queries import query
 
 _log = Log(__name__)
+_QUICK_SECONDS = 1.0
+_YOUNG_SECONDS = 0.5
+"""A cancel is heard within the sum of both."""
 
 
 class Heartbeat:
-    """Beats every `interval` seconds (well within the shortest lease) until cancelled."""
+    """Beats every `interval` seconds (well within the shortest lease) until cancelled, and every second for
+    the lanes whose attempt is not young any more.
+    """
 
     def __init__(
         self,
@@ -48,9 +56,13 @@ class Heartbeat:
                 connection = await self._connect("heartbeat")
                 try:
                     while True:
-                        await self.beat(connection)
+                        due = time.monotonic() + self._interval
+                        await self.beat(connection, self._desk.held())
                         backoff.reset()
-                        await asyncio.sleep(self._interval)
+                        while (left := due - time.monotonic()) > 0:
+                            await asyncio.sleep(min(left, _QUICK_SECONDS))
+                            if left > _QUICK_SECONDS and (lanes := self._long_running()):
+                                await self.beat(connection, lanes)
                 finally:
                     await connection.close()
             except (psycopg.Error, OSError) as error:
@@ -64,9 +76,13 @@ class Heartbeat:
                 )
                 await asyncio.sleep(delay)
 
-    async def beat(self, connection: Connection) -> None:
-        """One heartbeat, and what it tells us to do."""
-        leases = json.dumps([lane.lease() for lane in self._desk.held()])
+    def _long_running(self) -> list[Lane]:
+        old = time.monotonic() - _YOUNG_SECONDS
+        return [lane for lane in self._desk.held() if lane.running and lane.began < old]
+
+    async def beat(self, connection: Connection, lanes: Iterable[Lane]) -> None:
+        """One heartbeat for these lanes, and what it tells us to do."""
+        leases = json.dumps([lane.lease() for lane in lanes])
         cursor = await connection.execute(query("heartbeat"), {"worker": self._worker, "leases": leases})
         for row in await cursor.fetchall():
             self._obey(Directive._make(row))
@@ -76,10 +92,12 @@ class Heartbeat:
             at = lane.attempt
             if (at.queue_name, at.msg_id, at.run_id) != (order.queue_name, order.msg_id, order.run_id):
                 continue
+            if (at.idx, at.task_key) != (order.idx, order.task_key):
+                continue  # the lane has moved on while the order was on its way
             if order.directive == "cancel":
                 if not lane.cancelled.is_set():
                     _log.info("lane.cancelled", run=at.run_id, step=at.step_id, task=at.task_key)
                     lane.cancelled.set()
-            elif lane.running and (at.idx, at.task_key) == (order.idx, order.task_key):
+            elif lane.running:
                 _log.warning("lane.lost", run=at.run_id, step=at.step_id, task=at.task_key)
                 self._attempts.stop(lane)

@@ -27,7 +27,7 @@ _ASK_AGAIN = 0.02
 class Lane:
     """One claimed lane with the attempt that it is at."""
 
-    __slots__ = ("attempt", "cancelled", "context", "doomed", "key", "recipe", "running", "task")
+    __slots__ = ("attempt", "began", "cancelled", "context", "doomed", "key", "recipe", "running", "task")
 
     def __init__(self, attempt: Assignment) -> None:
         self.attempt = attempt
@@ -40,6 +40,7 @@ class Lane:
         self.cancelled = Event()
         self.running = False
         self.doomed = False
+        self.began = 0.0  # time.monotonic() of the current attempt
         self.task: asyncio.Task[None] | None = None
 
     def advance(self, attempt: Assignment, output: JSON) -> None:
@@ -52,6 +53,7 @@ class Lane:
         elif not finished.task_key and finished.step_id != attempt.step_id:
             outputs = self.context.get("outputs") or {}
             self.context = {**self.context, "outputs": {**outputs, finished.step_id: output}}
+            self.context.pop("checkpoints", None)
         self.attempt = attempt
         if self.cancelled.is_set():
             self.cancelled = Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from .config import Config
@@ -78,6 +78,14 @@ class StepError(Exception):
         self.details = details
 
 
+class Checkpoints(Protocol):
+    """What `StepContext` asks for checkpoints; an async handler's answers are awaited."""
+
+    def step(self, name: str, fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Any: ...
+    def emit(self, artifact: Artifact) -> Any: ...
+    def wait(self, kind: str, name: str, facts: dict[str, JSON]) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class StepContext:
     """Everything a handler may know about the attempt it executes.
@@ -86,6 +94,10 @@ class StepContext:
     to their answers, `task` is the fan-out task (None for a step's own handler).
     `cancelled()` turns true when the run was cancelled, the lease was lost or the attempt timed out;
     it may be asked from any thread. `deadline` is in seconds of `time.monotonic()`, None without a timeout.
+
+    `step`, `emit`, `sleep` and `wait_for` are checkpoints: each is done once, however often the handler is
+    run. An async handler awaits them. Their names are up to 128 characters, and the code has to reach the
+    same ones in the same order every time; else the attempt fails with `determinism_error`.
     """
 
     run_id: str
@@ -105,6 +117,75 @@ class StepContext:
     config: Config
     cancelled: Callable[[], bool]
     deadline: float | None = None
+    checkpoints: Checkpoints | None = None
+
+    def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call `fn(*args, **kwargs)` and keep its result, a JSON value: never again for this step. Returns it
+        as it is stored.
+
+        What `fn` raises is raised, and not kept. In an async handler a `fn` that is not async runs in a
+        thread. Raises StepError `cancelled` when the handler was told to stop, `result_rejected` when the
+        result is not JSON.
+        """
+        return self._checkpoints().step(name, fn, args, kwargs)
+
+    def emit(
+        self,
+        kind: str,
+        name: str,
+        *,
+        inline: JSON | None = None,
+        body: bytes | None = None,
+        media_type: str | None = None,
+    ) -> Any:
+        """Keep an artifact now, whatever becomes of the attempt. Returns its id."""
+        kept = media_type or ("application/json" if body is None else "application/octet-stream")
+        return self._checkpoints().emit(Artifact(kind, name, inline, body, kept))
+
+    def sleep(self, seconds: float, name: str | None = None) -> Any:
+        """Go on so many seconds later. Meanwhile the attempt needs no worker."""
+        return self._checkpoints().wait("sleep", name or "sleep", {"ms": round(seconds * 1000)})
+
+    def wait_for(
+        self,
+        gate_key: str,
+        *,
+        title: str | None = None,
+        kind: str = "input",
+        ttl: float | None = None,
+        ttl_ms: int | None = None,
+        on_expiry: str | None = None,
+        answer: Mapping[str, JSON] | None = None,
+        shows: Sequence[str] | None = None,
+        quorum: int | None = None,
+        self_approval: bool | None = None,
+    ) -> Any:
+        """Open a gate of this run and go on with the payload of its answer. Meanwhile the attempt needs no
+        worker.
+
+        `kind` is `input` (any object) or `approval` (`decision` yes or no; the handler reads which). The gate
+        expires after `ttl` seconds (or `ttl_ms`), then by `on_expiry`: `fail`, `cancel`, or `answer` with
+        that answer. `shows` are step ids whose artifacts the answer is about, `quorum` how many people have
+        to answer, `self_approval` whether who started the run may.
+        """
+        gate = {
+            "kind": kind,
+            "title": title,
+            "ttlMS": ttl_ms if ttl is None else round(ttl * 1000),
+            "onExpiry": on_expiry,
+            "answer": None if answer is None else dict(answer),
+            "shows": None if shows is None else list(shows),
+            "quorum": quorum,
+            "selfApproval": self_approval,
+        }
+        given = {name: value for name, value in gate.items() if value is not None}
+        return self._checkpoints().wait("gate", gate_key, {"gate": given})
+
+    def _checkpoints(self) -> Checkpoints:
+        if self.checkpoints is None:
+            message = "this context was made without checkpoints: sisu_kodo.testing makes them for tests"
+            raise StepError("no_checkpoints", message, retryable=False)
+        return self.checkpoints
 
 
 class Assignment(NamedTuple):

@@ -10,29 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from psycopg.rows import TupleRow
 
-from .attempts import Attempts, rejected
+from .attempts import Attempts
 from .backoff import Backoff
-from .errors import is_connection_error
+from .connections import Connect, Connection
+from .errors import first_line, is_connection_error, is_transient
 from .lanes import Call, Desk, Lane, Result, want_json
 from .logs import Log
 from .models import JSON, Assignment
 from .queries import query
+from .results import rejected
 
 _log = Log(__name__)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-Connection = psycopg.AsyncConnection[TupleRow]
-Connect = Callable[[str], Awaitable[Connection]]
-"""Opens a connection in autocommit mode for the purpose named."""
-
-_TRANSIENT = {"40001", "40P01", "55P03"}
-_TRANSIENT_CLASSES = {"53", "57", "58"}  # out of resources, stopped by an operator, a failing system
 
 
 class Pump:
@@ -66,7 +60,7 @@ class Pump:
             except (psycopg.Error, OSError) as error:
                 delay = backoff.next()
                 _log.warning(
-                    "pump.reconnect", pump=self._number, error=_first_line(error), seconds=round(delay, 2)
+                    "pump.reconnect", pump=self._number, error=first_line(error), seconds=round(delay, 2)
                 )
                 await asyncio.sleep(delay)
 
@@ -87,7 +81,7 @@ class Pump:
                 if is_connection_error(error, connection):
                     desk.undo(call)
                     raise
-                if _is_transient(error) or not call.results:
+                if is_transient(error) or not call.results:
                     desk.undo(call)
                     await _pause(error, failures)
                 else:
@@ -150,7 +144,7 @@ class Pump:
                     if is_connection_error(error, connection):
                         groups.insert(0, part.results)
                         raise
-                    if _is_transient(error):
+                    if is_transient(error):
                         groups.insert(0, part.results)
                         await _pause(error, failures)
                     else:
@@ -175,25 +169,14 @@ def _smaller(desk: Desk, results: list[Result], error: psycopg.Error) -> list[li
         "sqlstate": error.sqlstate,
     }
     if result.replaced:
-        _log.error("result.dropped", **facts, message=_first_line(error))
+        _log.error("result.dropped", **facts, message=first_line(error))
         desk.drop(result.lane)
         return []
-    _log.warning("result.rejected", **facts, message=_first_line(error))
-    return [[rejected(result.lane, _first_line(error))]]
-
-
-def _is_transient(error: psycopg.Error) -> bool:
-    """Whether the same call may succeed later, whatever is in it."""
-    state = error.sqlstate or ""
-    return state in _TRANSIENT or state[:2] in _TRANSIENT_CLASSES
+    _log.warning("result.rejected", **facts, message=first_line(error))
+    return [[rejected(result.lane, first_line(error))]]
 
 
 async def _pause(error: psycopg.Error, failures: Backoff) -> None:
     delay = failures.next()
-    _log.error("work.failed", sqlstate=error.sqlstate, message=_first_line(error), seconds=round(delay, 2))
+    _log.error("work.failed", sqlstate=error.sqlstate, message=first_line(error), seconds=round(delay, 2))
     await asyncio.sleep(delay)
-
-
-def _first_line(error: BaseException) -> str:
-    primary: Any = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return str(primary or str(error).strip().partition("\n")[0] or type(error).__name__)

@@ -20,6 +20,12 @@ select directive, run_id, idx, task_key, queue_name, msg_id
 -- name: release
 select app.release(worker => %(worker)s, leases => %(leases)s::jsonb);
 
+-- name: checkpoint
+select app.checkpoint(worker => %(worker)s, lease => %(lease)s::jsonb, entry => %(entry)s::jsonb);
+
+-- name: discard
+discard all;
+
 -- name: listen
 listen sisu_ready;
 
@@ -36,7 +42,14 @@ select app.start_runs(runs => %(runs)s::jsonb);
 
 -- name: approve_plan
 select app.approve_plan(run_id => %(run_id)s, approved_by => %(approved_by)s, notes => %(notes)s,
-                        decision => %(decision)s, dedupe_key => %(dedupe_key)s);
+                        decision => %(decision)s, dedupe_key => %(dedupe_key)s, shown_sha256 => %(shown_sha256)s);
+
+-- name: reply_gate
+select app.reply_gate(run_id => %(run_id)s, gate_key => %(gate_key)s, payload => %(payload)s::jsonb, dedupe_key => %(dedupe_key)s,
+                      origin => %(origin)s, shown_sha256 => %(shown_sha256)s);
+
+-- name: sleep_run
+select app.sleep_run(run_id => %(run_id)s, ms => %(ms)s);
 
 -- name: get_run
 select app.get_run(run_id => %(run_id)s);
@@ -99,6 +112,43 @@ select app.fork_run(run_id => %(run_id)s, step_n => %(step_n)s, actor => %(actor
 
 -- name: explain_run
 select * from app.explain_run(run_id => %(run_id)s);
+
+-- name: cancel_batch
+select * from app.cancel_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: resume_batch
+select * from app.resume_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: repair_batch
+select * from app.repair_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: fork_batch
+select * from app.fork_batch(selection => %(selection)s::jsonb, step_n => %(step_n)s, actor => %(actor)s, reason => %(reason)s,
+                             app_version => %(app_version)s, inputs => %(inputs)s::jsonb, dry_run => %(dry_run)s);
+
+-- name: redrive
+select * from app.redrive(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, max_runs => %(max_runs)s, dry_run => %(dry_run)s);
+
+-- name: pause_queue
+select app.pause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: unpause_queue
+select app.unpause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: fork_diff
+select * from app.fork_diff(a => %(a)s, b => %(b)s);
+
+-- name: inbox
+select * from app.v_ops_inbox where %(kind)s::text is null or kind = %(kind)s;
+
+-- name: gates_open
+select * from app.v_gates_open order by expires_at nulls last, opened_at limit %(limit)s;
+
+-- name: slow_steps
+select * from app.v_ops_slow_steps;
+
+-- name: queue_depth
+select * from app.v_ops_queue_depth order by queue_name, partition_key;
 
 -- == schedules ==
 

@@ -36,13 +36,14 @@ class Handler:
     """A registered function; `is_async` decides between the event loop and the thread pool.
 
     `awaits` is False for an async function without a single await in it: nothing can suspend it, so it needs
-    no task of its own.
+    no task of its own. A `transactional` one also takes the connection that its step commits on.
     """
 
     name: str
     function: Callable[..., Any]
     is_async: bool
     awaits: bool
+    transactional: bool = False
 
 
 class Registry:
@@ -51,20 +52,24 @@ class Registry:
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
 
-    def add(self, name: str, function: Callable[..., Any]) -> None:
+    def add(self, name: str, function: Callable[..., Any], transactional: bool = False) -> None:
         if not name or not isinstance(name, str):
             raise ValueError("a handler needs a name, such as @handler('greet/hello')")
         known = self._handlers.get(name)
         if known is not None and _origin(known.function) != _origin(function):
             raise ValueError(f"handler {name!r} is already registered by {'.'.join(_origin(known.function))}")
+        wanted = ("ctx", "conn") if transactional else ("ctx",)
+        if not _takes(function, len(wanted)):
+            raise ValueError(f"handler {name!r} has to take {' and '.join(wanted)}")
         is_async = inspect.iscoroutinefunction(function)
-        self._handlers[name] = Handler(name, function, is_async, not is_async or _awaits(function))
+        awaits = transactional or not is_async or _awaits(function)
+        self._handlers[name] = Handler(name, function, is_async, awaits, transactional)
 
-    def handler(self, name: str) -> Callable[[F], F]:
+    def handler(self, name: str, *, transactional: bool = False) -> Callable[[F], F]:
         """Decorator: `@registry.handler("greet/hello")`."""
 
         def register(function: F) -> F:
-            self.add(name, function)
+            self.add(name, function, transactional)
             return function
 
         return register
@@ -85,9 +90,13 @@ class Registry:
 default_registry = Registry()
 
 
-def handler(name: str, *, registry: Registry | None = None) -> Callable[[F], F]:
-    """Register a function under `name` in the default registry, or in the one given."""
-    return (default_registry if registry is None else registry).handler(name)
+def handler(name: str, *, transactional: bool = False, registry: Registry | None = None) -> Callable[[F], F]:
+    """Register a function under `name` in the default registry, or in the one given.
+
+    A function takes the StepContext; a transactional one also a psycopg connection, on which its own SQL and
+    its step commit together. Raises ValueError for a function that does not, or a name that is taken.
+    """
+    return (default_registry if registry is None else registry).handler(name, transactional=transactional)
 
 
 def load(module: str) -> None:
@@ -127,6 +136,15 @@ def _awaits(function: Callable[..., Any]) -> bool:
     """
     code = getattr(function, "__code__", None)
     return code is None or any(step.opname in _SUSPENDING for step in dis.get_instructions(code))
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether it can be called with so many arguments; True where that cannot be seen."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except (TypeError, ValueError) as error:
+        return isinstance(error, ValueError)
+    return True
 
 
 def _origin(function: Callable[..., Any]) -> tuple[str, str]:

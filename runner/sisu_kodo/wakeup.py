@@ -9,9 +9,9 @@ import asyncio
 import psycopg
 
 from .backoff import Backoff
+from .connections import Connect
 from .lanes import Desk
 from .logs import Log
-from .pump import Connect
 from .queries import query
 
 _log = Log(__name__)

@@ -21,14 +21,18 @@ import psycopg
 
 from .attempts import Attempts
 from .backoff import Backoff
+from .calls import Calls
 from .config import Config
+from .connections import Connection
 from .errors import is_connection_error
 from .heartbeat import Heartbeat
 from .lanes import Call, Desk
 from .logs import Log
-from .pump import Connection, Pump
+from .pump import Pump
 from .queries import query
 from .registry import Registry
+from .threads import Threads
+from .transactions import Transactions
 from .wakeup import Wakeup
 
 _log = Log(__name__)
@@ -70,7 +74,10 @@ class Worker:
         self._app_version = options.app_version or config.app_version
         self._pumps = 1 if options.once else options.pumps
         self.desk = Desk(options.queues, self._pumps)
-        self.attempts = Attempts(self.desk, registry, config)
+        self._threads = Threads(max(10, sum(options.queues.values())))
+        self._calls = Calls(options.name, self._connect)
+        self._transactions = Transactions(options.name, self._connect, self._connect_sync, self._threads)
+        self.attempts = Attempts(self.desk, registry, config, self._calls, self._transactions, self._threads)
         self._signal: int | None = None
         self._leave = asyncio.Event()
 
@@ -173,6 +180,8 @@ class Worker:
         self.attempts.close()
         for lane in held:
             self.attempts.stop(lane)
+        await self._calls.close()
+        await self._transactions.close()
         code = 128 + self._signal if self._leave.is_set() and self._signal is not None else 0
         _log.info("runner.left", worker=worker, attempts=self.attempts.count, released=len(held), exit=code)
         return code
@@ -203,13 +212,18 @@ class Worker:
         dsn = self._dsn
         if purpose == "wakeup" and self._config.listen_url:
             dsn = self._config.listen_url
-        return await psycopg.AsyncConnection.connect(
-            dsn,
-            autocommit=True,
-            prepare_threshold=self._options.prepare_threshold,
-            application_name=f"sisu runner {self._options.name} {purpose}",
-            connect_timeout=10,
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-        )
+        return await psycopg.AsyncConnection.connect(dsn, **self._connection(purpose))
+
+    def _connect_sync(self, purpose: str) -> psycopg.Connection[Any]:
+        return psycopg.Connection.connect(self._dsn, **self._connection(purpose))
+
+    def _connection(self, purpose: str) -> dict[str, Any]:
+        return {
+            "autocommit": True,
+            "prepare_threshold": self._options.prepare_threshold,
+            "application_name": f"sisu runner {self._options.name} {purpose}",
+            "connect_timeout": 10,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        }

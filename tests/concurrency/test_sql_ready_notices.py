@@ -96,3 +96,10 @@ def test_every_way_into_the_line_is_heard(conn: Connection[Any], listener: Conne
     assert heard(listener) == [], "two tasks are over, one is in line already"
     work(report(*map(result, work(wanted=want()))))
     assert heard(listener) == ["controlQ"], "the next step is on another queue"
+
+
+def test_a_queue_that_is_served_again_is_heard(conn: Connection[Any], listener: Connection[Any]) -> None:
+    conn.execute("select app.pause_queue('sbxQ', 'ann', 'x'), app.unpause_queue('sbxQ', 'ann', 'x', true)")
+    assert heard(listener) == []
+    conn.execute("select app.unpause_queue('sbxQ', 'ann', 'x')")
+    assert heard(listener) == ["sbxQ"]

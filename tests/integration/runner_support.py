@@ -54,6 +54,24 @@ def execute(dsn: str, config: Config, registry: Registry, **options: Any) -> int
     return asyncio.run(work())
 
 
+def execute_until(
+    dsn: str, config: Config, registry: Registry, condition: Callable[[], Any], **options: Any
+) -> None:
+    """Run a runner in this process until `condition` holds, then drain it."""
+
+    async def work() -> None:
+        worker = Worker(dsn, config, registry, RunnerOptions(**{"name": "in-process", **options}))
+        running = asyncio.create_task(worker.run())
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert not running.done() and time.monotonic() < deadline, "it did not happen"
+            await asyncio.sleep(0.02)
+        worker.desk.drain()
+        assert await running == 0
+
+    asyncio.run(work())
+
+
 @contextmanager
 def runner_process(dsn: str, *arguments: str, name: str = "runner-a") -> Iterator[subprocess.Popen[bytes]]:
     """`sisu runner` as a process of its own that knows runner_handlers; killed at the end."""

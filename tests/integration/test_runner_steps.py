@@ -14,7 +14,7 @@ import pytest
 from sisu_kodo import Artifact, Registry, StepContext, StepError, StepResult
 from sisu_kodo.client import Client
 from sisu_kodo.config import Config
-from sisu_kodo.pump import Connection
+from sisu_kodo.connections import Connection
 from sisu_kodo.worker import RunnerOptions, Worker
 from tests.integration.runner_support import execute, put, scalar, start, start_many, statuses, wait_until
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from sisu_kodo import database
 from sisu_kodo.client import Client, connected
 from sisu_kodo.config import load_config
 from sisu_kodo.database.schema import rebuild_system
+from sisu_kodo.errors import from_database
 from tests.integration.runner_support import (
     put,
     runner_process,
@@ -146,6 +148,51 @@ def test_a_runner_that_slept_through_its_lease_is_fenced_off(
         scalar(conn, "select count(*) from app.run_steps where run_id = %s and status = 'SUCCESS'", run_id)
         == 1
     )
+
+
+def test_a_checkpoint_of_a_runner_that_slept_through_its_lease_is_refused(
+    dsn: str, client: Client, conn: Database, marks: Path
+) -> None:
+    short_leases(dsn)
+    put(client, {"handler": "test/stepping"})
+    run_id = start(client, marks=str(marks))
+    lease = (
+        "select jsonb_build_object('queue', queue_name, 'msgId', msg_id, 'readCt', read_ct, 'runId', run_id,"
+        " 'idx', idx, 'taskKey', task_key) from app.run_steps where run_id = %s"
+    )
+    with runner_process(dsn) as process:
+        _begun(marks)
+        old = Jsonb(scalar(conn, lease, run_id))
+        os.kill(process.pid, signal.SIGSTOP)
+        with runner_process(dsn, name="runner-b"):
+            _begun(marks, 2)
+            with pytest.raises(psycopg.Error) as caught:
+                entry = Jsonb({"seq": 0, "kind": "step", "name": "after"})
+                conn.execute("select app.checkpoint('runner-a', %s, %s)", (old, entry))
+            assert from_database(caught.value).code == "stale_lease"
+            (marks / "go").touch()
+            wait_for_status(client, run_id, "SUCCESS")
+        os.kill(process.pid, signal.SIGCONT)
+        wait_until((marks / "refused-S0--1").exists, "the refusal")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 2)]
+    kept = "select jsonb_agg(jsonb_build_array(seq, name, value, attempt)) from app.checkpoints"
+    assert scalar(conn, kept) == [[0, "after", 2, 2]]
+
+
+def test_kill_9_between_checkpoints(dsn: str, client: Client, conn: Database, marks: Path) -> None:
+    put(client, {"handler": "test/errands"})
+    run_id = start(client, marks=str(marks))
+    with runner_process(dsn) as process:
+        wait_until(lambda: scalar(conn, "select count(*) from app.checkpoints") >= 2, "two checkpoints")
+        process.kill()
+        process.wait()
+    (marks / "go").touch()
+    with runner_process(dsn):
+        wait_for_status(client, run_id, "SUCCESS")
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 2)]
+    assert (marks / "errands").read_text().split() == ["one", "two", "three", "four"]
 
 
 def test_lost_connections_lose_nothing(dsn: str, client: Client, conn: Database) -> None:

@@ -27,7 +27,8 @@ replaying = replay_module()
 
 def dump(server: Server, dsn: str) -> str:
     """Our schemas as pg_dump writes them, without what differs by nature: alembic's table, random tokens."""
-    command_line = [str(server.bin / "pg_dump"), "--schema-only", "--no-owner", "-n", "app", "-n", "pgmq"]
+    schemas = ["-n", "app", "-n", "dbos", "-n", "pgmq"]
+    command_line = [str(server.bin / "pg_dump"), "--schema-only", "--no-owner", *schemas]
     done = subprocess.run(
         [*command_line, "-T", "app.alembic_version", "-d", dsn], capture_output=True, text=True, check=False
     )
@@ -63,6 +64,36 @@ def test_upgrading_and_installing_give_the_same(server: Server, dsn: str, empty_
         capture_output=True, text=True, check=False, cwd="/",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert dump(server, empty_dsn) == dump(server, dsn)
+
+
+def test_the_second_revision_moves_gates_to_rows_of_their_own(
+    server: Server, dsn: str, empty_dsn: str
+) -> None:
+    """Recipes and open gates of a database at 0001 mean the same afterwards."""
+    with closing(database.connect(empty_dsn, autocommit=False)) as conn:
+        alembic = AlembicConfig(attributes={"connection": conn})
+        alembic.set_main_option("script_location", str(migrations_dir()))
+        command.upgrade(alembic, "0001")
+    with closing(database.connect(empty_dsn)) as conn:
+        conn.execute(
+            "insert into app.recipes (name, version, status, body, body_sha256, queue_name, activated_at)"
+            " values ('r', 1, 'active', '{}', '', 'intentQ', now())"
+        )
+        conn.execute(
+            "insert into app.recipe_steps"
+            " (recipe_id, idx, step_id, handler, queue_name, gate_key, gate_kind, gate_ttl_ms) values"
+            " (1, 0, 'A', 'h', 'intentQ', null, null, null),"
+            " (1, 1, 'B', 'h', 'intentQ', 'g', 'approval', 5)"
+        )
+    database.migrate(empty_dsn)
+    with closing(database.connect(empty_dsn)) as conn:
+        steps = conn.execute("select step_id, needs, is_gated, fan_join from app.recipe_steps order by idx")
+        assert steps.fetchall() == [("A", [], False, None), ("B", [0], True, None)]
+        gates = conn.execute(
+            "select idx, gate_key, position, kind, ttl_ms, on_expiry, quorum from app.recipe_gates"
+        )
+        assert gates.fetchall() == [(1, "g", 0, "approval", 5, "fail", 1)]
     assert dump(server, empty_dsn) == dump(server, dsn)
 
 

@@ -114,9 +114,7 @@ def migrate(as_json: bool) -> None:
 
 @db.command("reset")
 @click.option("--yes", is_flag=True, help="Required when DATABASE_URL names the database.")
-@click.option(
-    "--system", is_flag=True, help="Only the queue tables; nothing is lost."
-)
+@click.option("--system", is_flag=True, help="Only the queue tables; nothing is lost.")
 @json_option
 def reset(yes: bool, system: bool, as_json: bool) -> None:
     """Delete every run and migrate anew; with --system, only rebuild what is derived from the runs."""

@@ -13,7 +13,7 @@ import psycopg
 from ..config import ConfigError, package_version
 from ..database.errors import DatabaseError
 from ..errors import SisuError, from_database
-from . import db, demo, dev, ops, recipes, runner, runs, schedules
+from . import db, demo, dev, gates, ops, recipes, runner, runs, schedules
 
 _EPILOG = """
 \b
@@ -74,9 +74,11 @@ def _explain(error: SisuError) -> None:
 main.add_command(runner.runner)
 main.add_command(runs.start)
 main.add_command(runs.show)
-main.add_command(runs.approve)
+main.add_command(gates.approve)
+main.add_command(gates.reply)
 main.add_command(runs.list_runs)
 main.add_command(runs.artifact)
+main.add_command(runs.sleep)
 main.add_command(recipes.recipe)
 main.add_command(schedules.schedule)
 main.add_command(ops.ops)

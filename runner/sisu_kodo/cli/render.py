@@ -63,7 +63,20 @@ def approved(answer: dict[str, Any], refused: bool, as_json: bool) -> None:
         say_json(answer)
         return
     word = "rejected" if refused else "approved"
-    console().print(f"{answer['workflowID']}  plan {word}{' (replay)' if answer.get('isReplay') else ''}")
+    replay = " (replay)" if answer.get("isReplay") else ""
+    console().print(f"{answer['workflowID']}  plan {word}{replay}{_missing(answer)}")
+
+
+def replied(answer: dict[str, Any], as_json: bool) -> None:
+    """What `sisu reply` answers."""
+    if as_json:
+        say_json(answer)
+        return
+    console().print(("answered before" if answer["isReplay"] else "answered") + _missing(answer))
+
+
+def _missing(answer: dict[str, Any]) -> str:
+    return f"; {answer['missing']} more have to say yes" if answer.get("missing") else ""
 
 
 def run(details: dict[str, Any], as_json: bool) -> None:
@@ -75,8 +88,21 @@ def run(details: dict[str, Any], as_json: bool) -> None:
     out.print(header_lines(details["run"]))
     if details["steps"]:
         out.print(steps_table(details["steps"]))
+    if waiting := [gate for gate in details["gates"] if gate["status"] == "OPEN"]:
+        out.print(gates_table(waiting))
     if details["artifacts"]:
         out.print(artifacts_table(details["artifacts"], out.width))
+
+
+def gates_table(gates: Iterable[dict[str, Any]]) -> Table:
+    """Open gates: what is asked, until when, and the hash of what is shown."""
+    grid = table("gate", "asks for", "title", "until", "shown", fold=("title",))
+    for gate in gates:
+        kind = gate["kind"] if gate["quorum"] == 1 else f"{gate['kind']} of {gate['quorum']}"
+        grid.add_row(
+            gate["gateKey"], kind, gate["title"] or "", moment(gate["expiresAt"]), gate["shownSha256"] or ""
+        )
+    return grid
 
 
 def runs(page: dict[str, Any], as_json: bool) -> None:
@@ -125,32 +151,6 @@ def recipes(found: list[dict[str, Any]], as_json: bool) -> None:
             ", ".join(each["steps"]),
         )
     console().print(grid)
-
-
-def controlled(action: str, answers: list[dict[str, Any]], as_json: bool) -> None:
-    """What `sisu ops cancel | resume | repair | fork` did to each run."""
-    if as_json:
-        say_json(answers)
-        return
-    out = console()
-    for each in answers:
-        if error := each.get("error"):
-            out.print(Text.assemble(each["workflowID"], "  ", (error, "red")))
-            continue
-        what = each.get("forkedWorkflowID") or each["status"]
-        out.print(f"{each['workflowID']}  {action}{' (dry run)' if each['dryRun'] else ''}: {what}")
-
-
-def explanation(row: dict[str, Any], as_json: bool) -> None:
-    """The one row of `app.explain_run`."""
-    if as_json:
-        say_json(row)
-        return
-    out = console()
-    out.print(Text.assemble((row["run_id"], "bold"), "  ", status(row["status"])))
-    for name in ("why", "held_by", "since", "next_at", "unblock"):
-        if row[name] is not None:
-            out.print(Text.assemble((f"{name.replace('_', ' '):<9}", "dim"), str(row[name])), soft_wrap=True)
 
 
 def header_lines(header: dict[str, Any]) -> RenderableType:
@@ -223,6 +223,11 @@ def clock(epoch_ms: int | None) -> str:
     return (
         datetime.fromtimestamp(epoch_ms / 1000).strftime("%H:%M:%S.%f")[:-3] if epoch_ms is not None else ""
     )
+
+
+def moment(epoch_ms: int | None) -> str:
+    """Local date and time of a time in epoch milliseconds; empty for none."""
+    return datetime.fromtimestamp(epoch_ms / 1000).strftime("%Y-%m-%d %H:%M") if epoch_ms is not None else ""
 
 
 def took(step: dict[str, Any]) -> str:

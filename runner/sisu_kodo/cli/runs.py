@@ -1,4 +1,4 @@
-"""`sisu start | show | approve | list | artifact`: what a caller does with runs."""
+"""`sisu start | show | list | artifact | sleep`: what a caller does with runs."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def open_client() -> Iterator[Client]:
 @click.option("--partition", help="Queue partition key.")
 @click.option("--lane", type=click.Choice(["interactive", "batch"]))
 @click.option("--priority", type=int)
+@click.option("--by", "started_by", help="Who starts it; a gate without self approval wants it.")
 @click.option(
     "--oc-mode", type=click.Choice(["replay", "record", "live"]), envvar="OC_MODE", show_envvar=True
 )
@@ -80,18 +81,17 @@ def show(run: str, watching: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run")
-@click.option("--by", "approved_by", required=True, help="Who decides.")
-@click.option("--notes", help="Why.")
-@click.option("--no", "refuse", is_flag=True, help="Reject the plan: the run ends in ERROR.")
-@click.option("--dedupe-key", help="The same key again is a replay of the same answer.")
+@click.argument("ms", type=click.IntRange(0, 31_536_000_000))
+@click.option("--wait", is_flag=True, help="Wait until it wakes.")
 @json_option
-def approve(
-    run: str, approved_by: str, notes: str | None, refuse: bool, dedupe_key: str | None, as_json: bool
-) -> None:
-    """Approve (or with --no reject) the plan of a run."""
+def sleep(run: str, ms: int, wait: bool, as_json: bool) -> None:
+    """Start a run under the id RUN that sleeps MS milliseconds, whatever happens meanwhile."""
     with open_client() as client:
-        answer = client.approve_plan(run, approved_by, notes, "no" if refuse else "yes", dedupe_key)
-    render.approved(answer, refuse, as_json)
+        begun = client.sleep_run(run, ms)
+        if not (wait and as_json):
+            render.started(begun, as_json)
+        if wait:
+            sys.exit(watch(client, run, as_json))
 
 
 @click.command("list")
@@ -151,6 +151,7 @@ def begin(client: Client, intent: dict[str, Any], options: dict[str, Any]) -> di
         "oc_mode": "ocMode",
         "sbx_mode": "sbxMode",
         "app_version": "appVersion",
+        "started_by": "startedBy",
     }
     given = {names.get(name, name): value for name, value in options.items()}
     with client.transaction():

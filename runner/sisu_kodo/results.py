@@ -1,0 +1,78 @@
+"""What an attempt reports: one JSON object per attempt, for `app.work`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .artifacts import as_json
+from .lanes import Lane, Result
+from .models import JSON, Assignment, StepError, StepResult
+
+_LONGEST_MESSAGE = 10_000
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def success(value: Any) -> dict[str, JSON]:
+    """The report of an attempt that returned `value`."""
+    if not isinstance(value, StepResult):
+        return {"status": "SUCCESS", "output": value}
+    report: dict[str, JSON] = {"status": "SUCCESS", "output": value.output}
+    if value.artifacts:
+        report["artifacts"] = [as_json(each) for each in value.artifacts]
+    if value.tasks is not None:
+        report["tasks"] = list(value.tasks)
+    if value.receipt:
+        report["receipt"] = True
+    return report
+
+
+def failure(error: StepError) -> dict[str, JSON]:
+    """The report of an attempt that ended in ERROR."""
+    facts: dict[str, JSON] = {"code": error.code, "message": str(error.message)[:_LONGEST_MESSAGE]}
+    if error.retryable is not None:
+        facts["retryable"] = error.retryable
+    if error.details is not None:
+        facts["details"] = error.details
+    report: dict[str, JSON] = {"status": "ERROR", "error": facts}
+    if error.artifacts:
+        report["artifacts"] = [as_json(each) for each in error.artifacts]
+    return report
+
+
+def encoded(lane: Lane, report: dict[str, JSON]) -> Result:
+    """The result as JSON text. What is not JSON becomes an ERROR `result_rejected` that says why."""
+    try:
+        return result_of(lane, report)
+    except StepError as error:
+        return rejected(lane, error.message)
+
+
+def result_of(lane: Lane, report: dict[str, JSON]) -> Result:
+    """The result as JSON text. Raises StepError `result_rejected` for what is not JSON."""
+    try:
+        return Result(lane, _encode(identity(lane.attempt) | report), report.get("output"))
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"the handler's result is not JSON: {error}"
+        raise StepError("result_rejected", message, retryable=False) from error
+
+
+def rejected(lane: Lane, message: str) -> Result:
+    """The result that stands in for one that could not be stored."""
+    facts = failure(StepError("result_rejected", message, retryable=False))
+    result = Result(lane, _encode(identity(lane.attempt) | facts))
+    result.replaced = True
+    return result
+
+
+def identity(attempt: Assignment) -> dict[str, JSON]:
+    """What names an attempt, and proves that its lane is still held."""
+    return {
+        "runId": attempt.run_id,
+        "idx": attempt.idx,
+        "taskKey": attempt.task_key,
+        "attempt": attempt.attempt,
+        "queue": attempt.queue_name,
+        "msgId": attempt.msg_id,
+        "readCt": attempt.read_ct,
+    }
