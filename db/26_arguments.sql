@@ -98,7 +98,7 @@ from (values
   ('list_runs', 'status', 'string', false, null, null, null, array['ENQUEUED', 'PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']),
   ('list_runs', 'name', 'string', false, 1, 128, null, null),
   ('list_runs', 'limit', 'integer', false, 1, 1000, null, null),
-  ('list_runs', 'cursor', 'string', false, 1, 500, null, null),
+  ('list_runs', 'cursor', 'string', false, 1, 500, '^[0-9]{1,18}\..+$', null),
   ('run', 'run_id', 'string', true, 1, 200, null, null),
   ('get_artifact', 'artifact_id', 'integer', true, 1, 9223372036854775807, null, null),
 

@@ -45,6 +45,9 @@ grant execute on function
   app.cron_next(text, text, timestamptz), app.cron_previous(text, text, timestamptz), app.cron_ticks(text, text, timestamptz, integer)
 to app_api, app_ops, app_read;
 grant select on app.v_schedules to app_api, app_ops, app_read;
+grant execute on function app.arguments(text, jsonb, jsonb, jsonb) to app_api, app_ops;
+grant execute on function app.queue_depth(), app.health(), app.gauges() to app_api, app_worker, app_ops, app_read;
+grant select on app.v_arguments to app_api;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;
 grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants,

@@ -60,6 +60,7 @@ begin;
 \ir 80_views.sql
 \ir 81_invariants.sql
 \ir 82_explain.sql
+\ir 84_http.sql
 \ir 85_dbos.sql
 \ir 90_grants.sql
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from threading import Event
 from typing import Any
 
+from .counters import Counters
 from .models import JSON, Assignment, RecipeRef
 
 LaneKey = tuple[str, int, int]
@@ -127,6 +128,7 @@ class Desk:
         self.claiming = True
         self.keeping = True
         self.in_flight = 0
+        self.counters = Counters()
         self.stir = asyncio.Event()
         self.share = max(1, min(most, -(-sum(limits.values()) // pumps)))
         self._shares = {queue: max(1, min(most, -(-limit // pumps))) for queue, limit in limits.items()}
@@ -214,6 +216,7 @@ class Desk:
         got = dict.fromkeys(call.want, 0)
         for row in rows:
             key = (row.queue_name, row.msg_id, row.read_ct)
+            self.counters.row(row)
             if row.outcome == "assigned":
                 lane = Lane(row)
                 self.lanes[key] = lane
@@ -230,6 +233,7 @@ class Desk:
         for result in sent.values():
             self.drop(result.lane)
         self._returned(call)
+        self.counters.answered(len(call.results) - len(refused))
         for queue, wanted in call.want.items():
             # Two claims at once skip what the other takes: a short answer then does not mean an empty queue.
             crowded = queue in call.crowded or self.asked[queue] > 0
