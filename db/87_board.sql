@@ -1,7 +1,7 @@
 -- Board: the pages that look at more than one run.
 --
 --   app.search_runs(filter) → {runs, nextCursor}      newest first: status, name, partition, text, olderThanMS, newerThanMS, limit, cursor
---   app.page_ops() → jsonb                            queues, workers, open gates by deadline, failures, what else needs a human, how many runs
+--   app.page_ops() → jsonb                            queues, workers, open gates by deadline, failures, schedules, what else needs a human, how many runs
 --   app.page_recipes() → jsonb                        recipes with their versions
 --   app.page_recipe(name, version) → jsonb            one version: its steps, gates, body, versions
 --   app.page_charts() → jsonb                         the last hour by the minute: ends, waits, step durations; and the slow steps
@@ -136,13 +136,18 @@ begin
       select coalesce(jsonb_agg(jsonb_build_object('workflowID', f.run_id, 'recipe', f.recipe, 'stepID', f.step_id, 'code', f.error_code,
         'message', left(f.error_message, 300), 'attempts', f.attempts, 'endedAt', app.epoch_ms(f.ended_at), 'status', f.status) order by f.ended_at desc), '[]')
       from (select v.* from app.v_ops_failures_24h as v limit 20) as f),
+    'schedules', (
+      select coalesce(jsonb_agg(jsonb_build_object('name', s.name, 'cron', s.cron, 'timezone', s.timezone, 'recipe', s.recipe, 'health', s.health,
+        'nextAt', app.epoch_ms(s.next_at), 'lastTickAt', app.epoch_ms(s.last_tick_at), 'lastOutcome', s.last_outcome, 'lastRunID', s.last_run_id,
+        'lastRunStatus', s.last_run_status, 'lastError', s.last_error) order by s.health = 'ok', s.next_at, s.name), '[]')
+      from (select v.* from app.v_schedules as v order by v.next_at, v.name limit 30) as s),
     'attention', (
       select coalesce(jsonb_agg(jsonb_build_object('kind', x.kind, 'workflowID', x.run_id, 'queueName', x.queue_name, 'since', app.epoch_ms(x.since),
         'reason', x.reason, 'call', x.call)), '[]')
       from (select v.* from app.v_ops_inbox as v where v.kind not in ('gate', 'failed') limit 20) as x));
 end
 $$;
-comment on function app.page_ops() is 'The ops board but for its list of runs: queues, workers of the last hour, open gates by deadline, failures of 24 hours, what else needs a human, runs by status. Every list is cut.';
+comment on function app.page_ops() is 'The ops board but for its list of runs: queues, workers of the last hour, open gates by deadline, failures of 24 hours, schedules, what else needs a human, runs by status. Every list is cut.';
 
 create or replace function app.page_recipes()
 returns jsonb

@@ -18,7 +18,7 @@ from .people import Looker, Person, remember_name
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-PARTS = ("attention", "runs", "gates", "queues", "workers", "failures")
+PARTS = ("attention", "runs", "gates", "queues", "workers", "schedules", "failures")
 OPS = ("cancel", "resume", "repair", "fork")
 AGES = {"15 min": 900_000, "1 h": 3_600_000, "24 h": 86_400_000, "7 d": 604_800_000}
 _FILTERS = ("status", "name", "partition", "text", "age", "cursor")
