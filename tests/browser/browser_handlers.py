@@ -132,7 +132,10 @@ async def brittle(ctx: StepContext) -> dict[str, Any]:
 @handler("web/spread")
 async def spread(ctx: StepContext) -> StepResult:
     count = int(str(ctx.intent["inputs"].get("tasks", 3)))
-    return StepResult(output={"tasks": count}, tasks=[{"cmd": ["python", "-m", "check", f"part-{n:04}"], "n": n} for n in range(count)])
+    return StepResult(
+        output={"tasks": count},
+        tasks=[{"cmd": ["python", "-m", "check", f"part-{n:04}"], "n": n} for n in range(count)],
+    )
 
 
 @handler("web/task")
@@ -140,19 +143,28 @@ async def task(ctx: StepContext) -> StepResult:
     assert isinstance(ctx.task, dict)
     if ctx.task["n"] == ctx.intent["inputs"].get("fail"):
         raise StepError("command_failed", "exit code 1")
-    return StepResult(output={"n": ctx.task["n"]}, artifacts=[Artifact("stdout", "stdout.txt", body=b"ok\n", media_type="text/plain")])
+    return StepResult(
+        output={"n": ctx.task["n"]},
+        artifacts=[Artifact("stdout", "stdout.txt", body=b"ok\n", media_type="text/plain")],
+    )
 
 
 @handler("web/gallery")
 async def gallery(ctx: StepContext) -> StepResult:
     made = [
-        Artifact("decision", "decision.json", inline={"tasks": [{"cmd": ["make", "test"]}], "html": "<script>alert(1)</script>"}),
+        Artifact(
+            "decision",
+            "decision.json",
+            inline={"tasks": [{"cmd": ["make", "test"]}], "html": "<script>alert(1)</script>"},
+        ),
         Artifact("patch", "greet.py.patch", body=PATCH, media_type="text/x-diff"),
         Artifact("stdout", "stdout.txt", body=b"3 passed <b>bold</b>\n", media_type="text/plain"),
         Artifact("file", "junit.xml", body=JUNIT, media_type="application/xml"),
         Artifact("file", "dot.png", body=PNG, media_type="image/png"),
         Artifact("file", "drawing.svg", body=SVG, media_type="image/svg+xml"),
-        Artifact("file", "page.html", body=b"<script>document.title='owned'</script>", media_type="text/html"),
+        Artifact(
+            "file", "page.html", body=b"<script>document.title='owned'</script>", media_type="text/html"
+        ),
         Artifact("file", "data.bin", body=bytes(range(256)), media_type="application/octet-stream"),
     ]
     return StepResult(output={"made": len(made)}, artifacts=made)

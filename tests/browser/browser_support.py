@@ -1,4 +1,4 @@
-"""What the browser tests share: a real stack (database, `sisu api`, `sisu runner`) and a headless Chromium."""
+"""What the browser tests share: a real stack (database, `sisu api`, `sisu runner`), a headless Chromium."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ PATIENCE = 30.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 _FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --window-size=1440,900"
-).split()
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--window-size=1440,900",
+)  # fmt: skip
 
 
 def chromium(profile: Path) -> Chrome:
@@ -65,7 +66,15 @@ class Stack:
 
     def start_runner(self, name: str = "runner-a") -> None:
         self.runner = self._sisu(
-            "runner", "--import", HANDLERS, "--name", f"{name}-{self.port}", "--heartbeat", "0.3", "--log-level", "error"
+            "runner",
+            "--import",
+            HANDLERS,
+            "--name",
+            f"{name}-{self.port}",
+            "--heartbeat",
+            "0.3",
+            "--log-level",
+            "error",
         )
 
     def kill_runner(self) -> None:
@@ -99,7 +108,13 @@ class Stack:
 
     def _sisu(self, *words: str) -> subprocess.Popen[bytes]:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        env = {**os.environ, "DATABASE_URL": self.dsn, "PYTHONPATH": path, "SISU_HOME": str(self.home), **self.environment}
+        env = {
+            **os.environ,
+            "DATABASE_URL": self.dsn,
+            "PYTHONPATH": path,
+            "SISU_HOME": str(self.home),
+            **self.environment,
+        }
         return subprocess.Popen([sys.executable, "-m", "sisu_kodo", *words], env=env, cwd=ROOT)
 
 
@@ -118,7 +133,9 @@ class Browser:
 
     def run_id(self) -> str:
         """The run of the page, as soon as it is one of a run."""
-        wait_until(lambda: "/?wid=" in self.driver.current_url, f"a run's page after {self.driver.current_url}")
+        wait_until(
+            lambda: "/?wid=" in self.driver.current_url, f"a run's page after {self.driver.current_url}"
+        )
         return str(self.driver.current_url).split("wid=")[1].split("&")[0]
 
     @property
@@ -133,7 +150,9 @@ class Browser:
 
     def button(self, label: str, within: str = "body") -> WebElement:
         """The visible button that says this."""
-        found = [each for each in self.every(f"{within} button") if each.text == label and each.is_displayed()]
+        found = [
+            each for each in self.every(f"{within} button") if each.text == label and each.is_displayed()
+        ]
         assert len(found) == 1, f"{len(found)} buttons say {label}"
         return found[0]
 
@@ -148,9 +167,21 @@ class Browser:
 
     def requests(self, part: str) -> list[str]:
         """The URLs asked for since the last call, of those that hold `part`."""
-        found = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        urls = [str(each["params"]["request"]["url"]) for each in found if each["method"] == "Network.requestWillBeSent"]
+        found = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
+        urls = [
+            str(each["params"]["request"]["url"])
+            for each in found
+            if each["method"] == "Network.requestWillBeSent"
+        ]
         return [url for url in urls if part in url]
+
+    def said(self) -> list[dict[str, Any]]:
+        """What the console said since the last call."""
+        return self._log("browser")
+
+    def _log(self, kind: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]
+        return entries
 
     def emulate(self, width: int = 1440, height: int = 900, scheme: str = "light") -> None:
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

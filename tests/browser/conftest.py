@@ -45,7 +45,7 @@ def browser(driver: Chrome, stack: Stack) -> Iterator[Browser]:
     driver.delete_all_cookies()
     one = Browser(driver, stack)
     one.emulate()
-    driver.get_log("performance")
-    driver.get_log("browser")
+    one.requests("")
+    one.said()
     yield one
     driver.get("about:blank")

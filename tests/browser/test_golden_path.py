@@ -23,7 +23,7 @@ def test_the_golden_path_by_clicking(browser: Browser, stack: Stack) -> None:
     browser.sees("nextAction: APPROVE_PLAN")
     assert browser.driver.current_url.startswith(f"{stack.url}/?wid={run}")
     shown = browser.one("#gate-approve-plan").text
-    assert "evaluate(\"7 - 2 - 1\") is 6" in shown, "the plan is not beside its button"
+    assert 'evaluate("7 - 2 - 1") is 6' in shown, "the plan is not beside its button"
     assert "while tokens and tokens[0] in" in browser.one("#gate-approve-plan .d-add").text
     browser.fill("#name-approve-plan", "ann")
     browser.button("Approve Plan").click()

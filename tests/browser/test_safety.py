@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import httpx
 import pytest
 
@@ -13,7 +15,7 @@ EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.tit
 
 def no_violation(browser: Browser) -> None:
     assert browser.driver.title != "owned"
-    said = [entry["message"] for entry in browser.driver.get_log("browser")]
+    said = [entry["message"] for entry in browser.said()]
     assert not [each for each in said if "Content Security Policy" in each], said
 
 
@@ -27,7 +29,7 @@ def test_a_goal_of_script_stays_text_everywhere(browser: Browser, stack: Stack) 
     browser.open("/ops")
     assert EVIL[:60] in browser.one(".goal a").text
     no_violation(browser)
-    browser.open(f"/ops?text={EVIL.replace('#', '')}&partition=\"><script>alert(1)</script>")
+    browser.open(f'/ops?text={EVIL.replace("#", "")}&partition="><script>alert(1)</script>')
     browser.sees("No run fits")
     no_violation(browser)
     browser.open(f"/?wid={EVIL}")
@@ -35,15 +37,19 @@ def test_a_goal_of_script_stays_text_everywhere(browser: Browser, stack: Stack) 
     no_violation(browser)
 
 
+CHOSEN = "return document.querySelector('.artifacts .chosen a')?.textContent"
+LINK = "Array.from(document.querySelectorAll('.artifacts a')).find(a => a.textContent === arguments[0])"
+DRAWN = "const i = document.querySelector('.image img'); return i?.complete && i.naturalWidth > 0 && i.alt"
+
+
 def click_artifact(browser: Browser, name: str) -> None:
     """Through a script: the sheet may be drawn anew between finding the link and the click."""
-    find = "return Array.from(document.querySelectorAll('.artifacts a')).find(a => a.textContent === arguments[0])"
-    browser.driver.execute_script(find.replace("return ", "(", 1) + ").click()", name)
-    wait_until(
-        lambda: (chosen := browser.driver.execute_script("return document.querySelector('.artifacts .chosen a')?.textContent"))
-        and chosen == name,
-        f"the artifact {name}",
-    )
+    browser.driver.execute_script(f"{LINK}.click()", name)
+    wait_until(lambda: browser.driver.execute_script(CHOSEN) == name, f"the artifact {name}")
+
+
+def drawn(browser: Browser, name: str) -> bool:
+    return bool(browser.driver.execute_script(DRAWN) == name)
 
 
 def test_artifacts_are_shown_and_nothing_in_them_runs(browser: Browser, stack: Stack) -> None:
@@ -67,8 +73,7 @@ def test_artifacts_are_shown_and_nothing_in_them_runs(browser: Browser, stack: S
         no_violation(browser)
     for name in ("dot.png", "drawing.svg"):
         click_artifact(browser, name)
-        script = f"const i = document.querySelector('.image img'); return i && i.alt === '{name}' && i.complete && i.naturalWidth > 0"
-        wait_until(lambda script=script: browser.driver.execute_script(script), f"the image {name}")
+        wait_until(partial(drawn, browser, name), f"the image {name}")
         no_violation(browser)
     browser.one("[data-close]").click()
     browser.one("#open-1").click()
@@ -109,11 +114,21 @@ def test_a_form_that_does_not_come_from_the_page_is_refused(stack: Stack, header
 
 def test_every_page_has_a_strict_policy(stack: Stack) -> None:
     run = stack.start("safe", "slow", seconds=0)
-    paths = ("/ops", "/recipes", "/recipe?name=order", "/charts", f"/?wid={run}", f"/ui/live?wid={run}", "/?wid=no")
+    paths = (
+        "/ops",
+        "/recipes",
+        "/recipe?name=order",
+        "/charts",
+        f"/?wid={run}",
+        f"/ui/live?wid={run}",
+        "/?wid=no",
+    )
     for path in paths:
         answer = httpx.get(stack.url + path)
         policy = answer.headers["content-security-policy"]
-        assert "unsafe" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+        assert (
+            "unsafe" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+        )
         for word in ("<style", " style=", "onclick=", "<script>", "javascript:"):
             assert word not in answer.text, (path, word)
 
@@ -138,7 +153,9 @@ class TestTokens:
     @pytest.fixture
     def guarded(self, stack: Stack, tokens: dict[str, str]) -> Stack:
         stack.kill_api()
-        stack.environment["SISU_TOKENS"] = " ".join(f"{role}:{role}:{token}" for role, token in tokens.items())
+        stack.environment["SISU_TOKENS"] = " ".join(
+            f"{role}:{role}:{token}" for role, token in tokens.items()
+        )
         stack.start_api()
         return stack
 
@@ -177,12 +194,24 @@ class TestTokens:
             f"{guarded.url}/ui/control", data=form, cookies=cookies, headers={"origin": guarded.url}
         )
         assert answer.status_code == 403
-        assert httpx.post(f"{guarded.url}/ui/control", data=form, headers={"origin": guarded.url}).status_code == 303
+        assert (
+            httpx.post(f"{guarded.url}/ui/control", data=form, headers={"origin": guarded.url}).status_code
+            == 303
+        )
         assert guarded.status(run) == "ENQUEUED"
 
     def test_the_way_after_the_login_stays_here(self, guarded: Stack, tokens: dict[str, str]) -> None:
-        for target in ("https://evil.example", "//evil.example", "/\\evil.example", "evil", "\t//evil.example"):
+        for target in (
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "evil",
+            "\t//evil.example",
+        ):
             form = {"token": tokens["viewer"], "next": target}
             answer = httpx.post(f"{guarded.url}/login", data=form, headers={"origin": guarded.url})
             assert answer.headers["location"] == "/ops", target
-            assert "HttpOnly" in answer.headers["set-cookie"] and "SameSite=strict" in answer.headers["set-cookie"]
+            assert (
+                "HttpOnly" in answer.headers["set-cookie"]
+                and "SameSite=strict" in answer.headers["set-cookie"]
+            )

@@ -1,4 +1,4 @@
-"""The page while processes die: it says so, and recovers by itself; and it stops asking when there is nothing more."""
+"""The page while processes die: it says so, and recovers; it stops asking when there is nothing more."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def test_the_page_says_that_the_database_is_away_and_recovers(browser: Browser, 
     browser.sees("ENQUEUED")
 
 
-def test_what_is_typed_and_what_is_unfolded_stays_while_the_page_follows(browser: Browser, stack: Stack) -> None:
+def test_what_is_typed_and_what_is_unfolded_stays_while_the_page_follows(
+    browser: Browser, stack: Stack
+) -> None:
     run = stack.start("typing", "compile-default")
     stack.start_runner()
     browser.open_run(run)

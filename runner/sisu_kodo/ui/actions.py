@@ -1,4 +1,4 @@
-"""What a person does to a run: each form calls the one function that the API calls, and comes back to the page."""
+"""What a person does to a run: each form calls the one function that the API calls, and comes back."""
 
 from __future__ import annotations
 

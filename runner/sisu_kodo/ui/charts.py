@@ -19,6 +19,10 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 MINUTES = 60
 HEIGHT = 120.0
+_STEPS_MS = (
+    *(10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000, 120_000, 300_000, 600_000),
+    *(1_200_000, 3_600_000, 7_200_000, 18_000_000, 43_200_000, 86_400_000),
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,4 @@ def _nice(n: float) -> float:
 
 def _nice_ms(ms: float) -> float:
     """A round number of ms, seconds, minutes or hours that is not smaller."""
-    steps = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000, 120_000, 300_000, 600_000)
-    steps += (1_200_000, 3_600_000, 7_200_000, 18_000_000, 43_200_000, 86_400_000)
-    return float(next((step for step in steps if ms <= step), 86_400_000 * -(-ms // 86_400_000)))
+    return float(next((step for step in _STEPS_MS if ms <= step), 86_400_000 * -(-ms // 86_400_000)))

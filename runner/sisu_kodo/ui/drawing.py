@@ -112,7 +112,7 @@ def _box(step: dict[str, Any], x: int, y: int) -> Box:
 
 
 def _path(stops: Sequence[tuple[int, int]]) -> str:
-    """From the right edge of the first box to the left edge of the last, straight through the places between."""
+    """From the right edge of the first box to the left edge of the last, through the places between."""
     x, y = stops[0][0] + BOX_W, stops[0][1] + BOX_H // 2
     path = f"M{x} {y}"
     for number, (left, top) in enumerate(stops[1:], 1):

@@ -1,4 +1,4 @@
-"""What an artifact holds, as rows a template can draw: a plan, a diff, JUnit results, JSON, text, an image."""
+"""What an artifact holds, as rows for a template: a plan, a diff, JUnit results, JSON, text, an image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Case:
 
 @dataclass(frozen=True)
 class View:
-    """`kind` is none, plan, diff, junit, json, text, image or bytes; `cut` when only the beginning is shown."""
+    """`kind` is none, plan, diff, junit, json, text, image or bytes; `cut`: only the beginning is here."""
 
     kind: str
     text: str = ""
@@ -47,7 +47,7 @@ class View:
 
 
 def view_of(kind: str, name: str, media_type: str, body: bytes) -> View:
-    """How to show an artifact. Never raises: what cannot be read as what it says it is shown as text or bytes."""
+    """How to show an artifact. What cannot be read as what it says it is comes as text, or as bytes."""
     main = media_type.partition(";")[0].strip().lower()
     if kind == "none":
         return View("none")
@@ -91,7 +91,7 @@ def diff_lines(text: str) -> Iterator[Line]:
             old += 1
         elif line.startswith("\\"):
             yield Line("file", None, None, line)
-        elif line.startswith("diff ") or line.startswith("index "):
+        elif line.startswith(("diff ", "index ")):
             old = new = 0
             yield Line("file", None, None, line)
         else:

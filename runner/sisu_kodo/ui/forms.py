@@ -1,8 +1,10 @@
 """Form bodies, and forms made from a JSON Schema.
 
-A recipe may say in its settings what people fill in: `{"forms": {"inputs": {schema}, "gates": {"<key>": {schema}}}}`.
-Of a schema of type object each property becomes one field; what is no string, number, boolean, choice or list of
-strings is given as JSON. `order` lists the properties as they are shown (jsonb does not keep their order). The engine does not look inside; the page only helps to type.
+A recipe may say in its settings what people fill in, for its inputs and at its gates:
+`{"forms": {"inputs": {schema}, "gates": {"<key>": {schema}}}}`. Of a schema of type object each property
+becomes one field; what is no string, number, boolean, choice or list of strings is given as JSON. `order` lists the
+properties as they are shown (jsonb does not keep their order). The engine does not look inside; the page only
+helps to type.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ def _field(name: str, schema: dict[str, Any], required: bool) -> Field:
 
 
 def filled(schema: Any, form: Form, prefix: str) -> dict[str, Any]:
-    """The object that a form says; a field that was left empty is left out. Raises BadRequest naming each fault."""
+    """The object that a form says; an empty field is left out. Raises BadRequest naming each fault."""
     made: dict[str, Any] = {}
     faults: list[tuple[str, str]] = []
     for field in fields_of(schema):

@@ -24,8 +24,8 @@ from .people import Person
 _log = Log(__name__)
 
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -95,7 +95,7 @@ def query_of(path: str, **wanted: Any) -> str:
 
 
 def asked(request: Request, name: str) -> str | None:
-    """A parameter of the query; None when it is empty. Raises BadRequest for what Postgres could not store."""
+    """A parameter of the query, None when it is empty. Raises BadRequest for what cannot be stored."""
     value = request.query_params.get(name, "")
     if faults := [(name, fault) for fault in checked_text(value)]:
         raise refused(faults)

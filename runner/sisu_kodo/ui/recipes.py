@@ -35,7 +35,7 @@ async def recipe(request: Request, shim: Shared, person: Looker) -> Response:
 
 @router.post("/ui/start")
 async def start(request: Request, shim: Shared, person: Looker) -> Response:
-    """Create the intent and start the run of it. The same again is shown as what it is: a replay, or drift."""
+    """Create the intent and start its run. The same again is shown as what it is: a replay, or drift."""
     person.require("starter")
     form = await read_form(request, shim)
     name, version = form.text("recipe"), form.number("version")

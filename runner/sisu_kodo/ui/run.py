@@ -32,7 +32,7 @@ DONE = {
     "repair": "Repaired: the failed step gets a new attempt.",
     "fork": "This is the fork. Steps before the chosen one are reused.",
     "started": "Started.",
-    "restarted": "This very run was started before: it is shown here, and nothing new was started (isReplay).",
+    "restarted": "This very run was started before: nothing new was started (isReplay).",
 }
 
 

@@ -57,8 +57,8 @@ async def tasks(request: Request, shim: Shared, person: Looker) -> Response:
 
 
 async def sheet_of(request: Request, shim: Shim, run_id: str) -> dict[str, Any] | None:
-    """The sheet that the query asks for: `sheet` is a step's index, `task` a task's key, `attempt` and `artifact`
-    choose; None without `sheet`.
+    """The sheet that the query asks for: `sheet` is a step's index, `task` a task's key, `attempt` and
+    `artifact` choose; None without `sheet`.
     """
     idx = asked_number(request, "sheet")
     if idx is None:

@@ -1,7 +1,7 @@
 """The rows of TimelineLive: steps in order with their gates, attempts and tasks, and where their bars lie.
 
-The axis is 1000 wide, from the start of the run to its end or to now. A run may wait a day for a human and work
-for a second: stretches in which nothing ran are drawn shorter when they would take more than a quarter.
+The axis is 1000 wide, from the start of the run to its end or to now. A run may wait a day for a human and
+work for a second: stretches in which nothing ran are drawn shorter when they would take over a quarter.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _step(
 def task_row(axis: Axis | None, each: dict[str, Any], end: float) -> Row:
     """A task; without an axis it has no bars."""
     bars = tuple(_attempt_bars(axis, each, end)) if axis is not None else ()
-    notes = (f"attempt {each['attempt']}",) if each["attempt"] > 1 else ()
+    notes: tuple[str, ...] = (f"attempt {each['attempt']}",) if each["attempt"] > 1 else ()
     if each["cachedFrom"]:
         notes += ("reused",)
     name = f"task {each['taskIdx']}"
