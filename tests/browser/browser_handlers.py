@@ -12,13 +12,14 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAYAAACNMs+9AAAAFUlEQVR42mNk+M9Qz0AEYBxVSF+FABJADveWkH6oAAAAAElFTkSuQmCC"
 )
 SVG = (
-    b'<svg xmlns="http://www.w3.org/2000/svg" width="160" height="60" onload="parent.document.title=\'owned\'">'
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="160" height="60"'
+    b" onload=\"parent.document.title='owned'\">"
     b"<script>parent.document.title='owned'</script><rect width='160' height='60' rx='8' fill='#3355d1'/>"
     b"<text x='80' y='36' fill='white' text-anchor='middle' font-family='sans-serif'>SVG</text></svg>"
 )
 JUNIT = b"""<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="3" failures="1" skipped="1">
 <testcase classname="tests.test_calc" name="test_sum" time="0.001"/>
-<testcase classname="tests.test_calc" name="test_minus" time="0.002"><failure message="assert 6 == 4">assert 6 == 4
+<testcase classname="tests.test_calc" name="test_minus" time="0.002"><failure message="assert">assert 6 == 4
  +  where 6 = evaluate("7 - 2 - 1") &lt;script&gt;</failure></testcase>
 <testcase classname="tests.test_calc" name="test_later" time="0"><skipped message="not yet"/></testcase>
 </testsuite></testsuites>"""
@@ -35,14 +36,20 @@ RECIPES: list[dict[str, Any]] = [
     {
         "name": "gallery",
         "description": "Leaves one artifact of every kind.",
-        "steps": [{"stepId": "ShowST", "handler": "web/gallery"}, {"stepId": "QuietST", "handler": "web/noop"}],
+        "steps": [
+            {"stepId": "ShowST", "handler": "web/gallery"},
+            {"stepId": "QuietST", "handler": "web/noop"},
+        ],
     },
     {
         "name": "brittle",
-        "description": "Fails twice for a reason that passes, then for good, unless the inputs say it is mended.",
+        "description": "Fails twice for a reason that passes, then for good, unless it is mended.",
         "steps": [
             {"stepId": "CollectST", "handler": "web/noop"},
-            {"stepId": "BuildST", "handler": "web/brittle", "retry": {"maxAttempts": 3, "retryableCodes": ["infra_failure"]}},
+            {
+                "stepId": "BuildST", "handler": "web/brittle",
+                "retry": {"maxAttempts": 3, "retryableCodes": ["infra_failure"]},
+            },
             {"stepId": "ShipST", "handler": "web/noop"},
         ],
     },
@@ -96,7 +103,9 @@ RECIPES: list[dict[str, Any]] = [
             {"stepId": "CoolST", "sleep": {"ms": 10}, "needs": ["StockST"]},
             {
                 "stepId": "SendST", "handler": "web/noop", "needs": ["PriceST", "CoolST"],
-                "gate": {"key": "delivery", "kind": "input", "title": "How is it delivered?", "ttlMS": 86400000},
+                "gate": {
+                    "key": "delivery", "kind": "input", "title": "How is it delivered?", "ttlMS": 86400000,
+                },
             },
         ],
     },
@@ -124,7 +133,8 @@ async def brittle(ctx: StepContext) -> dict[str, Any]:
         raise StepError("infra_failure", f"connection reset by peer (attempt {ctx.attempt})")
     raise StepError(
         "build_failed",
-        "greet.py:2: SyntaxError: unterminated string literal\n\n    return 'Hello\n           ^\n<script>alert('message')</script>",
+        "greet.py:2: SyntaxError: unterminated string literal\n\n    return 'Hello\n           ^\n"
+        "<script>alert('message')</script>",
         retryable=False,
     )
 

@@ -136,7 +136,8 @@ def test_every_page_has_a_strict_policy(stack: Stack) -> None:
 def test_a_parameter_that_cannot_be_read_is_a_page_not_a_failure(stack: Stack) -> None:
     run = stack.start("odd", "slow", seconds=0)
     for path in (
-        "/?wid=%00", "/?wid=" + "x" * 300, f"/?wid={run}&sheet=x", f"/?wid={run}&sheet=99", f"/?wid={run}&sheet=-1",
+        "/?wid=%00", "/?wid=" + "x" * 300,
+        f"/?wid={run}&sheet=x", f"/?wid={run}&sheet=99", f"/?wid={run}&sheet=-1",
         f"/?wid={run}&sheet=0&task=nope", "/ops?cursor=x", "/recipe?name=no", "/recipe?name=order&version=7",
         f"/tasks?wid={run}&idx=999999999999", f"/compare?a={run}&b=x", "/recipe", "/tasks", "/compare",
     ):  # fmt: skip

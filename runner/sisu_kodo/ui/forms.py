@@ -2,9 +2,9 @@
 
 A recipe may say in its settings what people fill in, for its inputs and at its gates:
 `{"forms": {"inputs": {schema}, "gates": {"<key>": {schema}}}}`. Of a schema of type object each property
-becomes one field; what is no string, number, boolean, choice or list of strings is given as JSON. `order` lists the
-properties as they are shown (jsonb does not keep their order). The engine does not look inside; the page only
-helps to type.
+becomes one field; what is no string, number, boolean, choice or list of strings is given as JSON. `order`
+lists the properties as they are shown (jsonb does not keep their order). The engine does not look inside;
+the page only helps to type.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Timeline:
 
 @dataclass
 class Axis:
-    """Time to place, with the idle stretches drawn shorter. Pieces are (from, to, x, width), in ms and units."""
+    """Time to place, with the idle stretches drawn shorter. Pieces are (from, to, x, width)."""
 
     pieces: list[tuple[float, float, float, float]] = field(default_factory=list)
     compressed: bool = False
@@ -247,6 +247,7 @@ def _gate(axis: Axis, gate: dict[str, Any], end: float) -> Row:
     title = f"{gate['gateKey']}: {gate['status']}, {formats.duration(over - gate['openedAt'])}"
     bars = tuple(axis.bar(gate["openedAt"], over, "gate", title))
     return Row(
-        "gate", gate["gateKey"], gate["status"], {**gate, "error": None, "artifacts": 0, "attempt": 0, "stale": False},
+        "gate", gate["gateKey"], gate["status"],
+        {**gate, "error": None, "artifacts": 0, "attempt": 0, "stale": False},
         bars, formats.duration(over - gate["openedAt"]), tuple(notes),
     )  # fmt: skip
