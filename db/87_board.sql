@@ -160,10 +160,12 @@ as $$
 begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('name', p.name, 'version', p.version, 'status', p.status, 'queueName', p.queue_name, 'steps', p.steps,
-      'description', p.description, 'createdAt', app.epoch_ms(p.created_at), 'activatedAt', app.epoch_ms(p.activated_at), 'versions', p.versions) order by p.name), '[]')
+      'description', p.description, 'createdAt', app.epoch_ms(p.created_at), 'activatedAt', app.epoch_ms(p.activated_at), 'isChain', p.is_chain,
+      'versions', p.versions) order by p.name), '[]')
     from (
-      select distinct on (v.name) v.*, count(*) over (partition by v.name) as versions
-      from app.v_recipes as v order by v.name, v.status = 'active' desc, v.version desc) as p);
+      select distinct on (v.name) v.*, r.is_chain, count(*) over (partition by v.name) as versions
+      from app.v_recipes as v join app.recipes as r on r.name = v.name and r.version = v.version
+      order by v.name, v.status = 'active' desc, v.version desc) as p);
 end
 $$;
 comment on function app.page_recipes() is 'Recipes, each with its active version (or else the newest) and how many versions it has.';

@@ -52,10 +52,13 @@ def size(n: int | None) -> str:
 
 
 def short(text: str | None, n: int = 12) -> str:
-    """An id that is recognised by its beginning and its end."""
+    """An id that is recognised by its beginning and its end; a fork keeps its number."""
     if not text:
         return "–"
-    return text if len(text) <= n + 7 else f"{text[:n]}…{text[-4:]}"
+    root, fork, number = text.rpartition("-f")
+    if not fork or not number.isdigit():
+        root, fork, number = text, "", ""
+    return text if len(root) <= n + 7 else f"{root[:n]}…{root[-4:]}{fork}{number}"
 
 
 def pretty(value: Any) -> str:
