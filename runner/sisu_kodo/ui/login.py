@@ -42,6 +42,8 @@ async def log_out(request: Request) -> Response:
 
 def _local(target: str | None) -> str:
     """A path of this server, whatever was asked for."""
-    if target is None or not target.startswith("/") or target[1:2] in ("/", "\\") or "\\" in target:
+    if target is None or not target.startswith("/") or target.startswith("//"):
+        return "/ops"
+    if "\\" in target or not target.isprintable():
         return "/ops"
     return target
