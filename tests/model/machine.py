@@ -181,7 +181,7 @@ class Machine(RuleBasedStateMachine):
 
     @staticmethod
     def _is_empty(world: World) -> bool:
-        return not (world.runs or world.intents or world.audits or world.workers or world.receipts or world.claims)
+        return not (world.runs or world.intents or world.audits or world.workers or world.receipts or world.claims or world.reads)
 
     def verify(self) -> None:
         """After every step: the laws hold, what is committed is what the model says, what was final is unchanged."""

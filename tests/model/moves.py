@@ -214,18 +214,25 @@ def counts(run: Run, failed: Attempt) -> bool:
     return failed.epoch == run.epoch
 
 
-def lose(run: Run, attempt: Attempt, code: str, most: int | None) -> None:
-    """A worker lost the attempt, or gave it back; `most` recoveries in a row are allowed, None does not count."""
-    attempt.lease = None
-    if not run.live or not run.awaits(attempt):
-        attempt.status = "CANCELLED"
-        return
-    attempt.status, attempt.code, attempt.lost, attempt.epoch = "ERROR", code, True, run.epoch
-    if most is not None and in_a_row(run, attempt) > most:
+def lose(run: Run, attempts: list[Attempt], code: str, most: int | None) -> int:
+    """Workers lost these attempts at once, or gave them back; `most` recoveries in a row are allowed, None does not count.
+
+    Returns how many go on, or would if they had not been lost too often.
+    """
+    goes_on = [attempt for attempt in attempts if run.live and run.awaits(attempt)]
+    for attempt in attempts:
+        attempt.lease, attempt.status = None, "CANCELLED"
+    for attempt in goes_on:
+        attempt.status, attempt.code, attempt.lost, attempt.epoch = "ERROR", code, True, run.epoch
+    poisoned = [attempt for attempt in goes_on if most is not None and in_a_row(run, attempt) > most]
+    for attempt in goes_on:
+        if attempt not in poisoned:
+            again(run, attempt)
+    for attempt in poisoned:
         attempt.code = "max_recovery_attempts_exceeded"
-        end(run, "MAX_RECOVERY_ATTEMPTS_EXCEEDED", attempt.code)
-        return
-    again(run, attempt)
+    if poisoned:
+        end(run, "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "max_recovery_attempts_exceeded")
+    return len(goes_on)
 
 
 def in_a_row(run: Run, attempt: Attempt) -> int:
@@ -304,6 +311,7 @@ def fork(world: World, source: Run, run_id: str, step_n: int, seq: int) -> Run:
     for key, door in source.doors.items():
         if door.idx <= step_n and door.status == "ANSWERED" and not says_no(source, key):
             run.doors[key] = replace(door, expires=None)
+    run.replies = {place: payload for place, payload in source.replies.items() if place[0] in run.doors}
     start_timeout(world, run)
     enter(world, run, step_n)
     return run

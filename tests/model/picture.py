@@ -29,7 +29,7 @@ def _run(world: World, run: Run, parts: JSON) -> None:
         parts["steps"].append(_step(run, attempt))
         if lease := attempt.lease:
             expired = world.expired(lease)
-            parts["leases"].append([*lease.place, lease.read_ct, wid, attempt.task, expired])
+            parts["leases"].append([*lease.place, world.read_ct(lease), wid, attempt.task, expired])
         parts["artifacts"] += [
             [wid, attempt.idx, attempt.task, attempt.number, name] for name in attempt.artifacts
         ]

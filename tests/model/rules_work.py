@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import combinations
 from typing import Any
 
 from hypothesis import strategies as st
@@ -155,7 +156,7 @@ class WorkRules(Machine):
         settle = [
             lambda world, answer, order=order, skip=skip: self._settle(world, answer, caller, worker, results, given, order, skip)
             for order in (("timers", "leases"), ("leases", "timers"))[: 2 if want.get("recover") else 1]
-            for skip in ([False, True] if want.get("recover") and self.others(caller) else [True])
+            for skip in (self._left_alone(caller) if want.get("recover") else [set()])
         ]
         answer = self.perform(
             action, caller, WORK, [worker, list(results), given], *settle,
@@ -164,6 +165,29 @@ class WorkRules(Machine):
         for row in answer.rows if answer else ():
             if row[0] != "refused":
                 self.history.append(Lane(row[1], row[3], row[4], row[5], row[6], row[7], row[8], worker))
+
+    def _busy_messages(self, caller: int) -> set[tuple[str, int]]:
+        """Messages that the open transactions of others have deleted or read."""
+        busy: set[tuple[str, int]] = set()
+        for one, world in self.open.items():
+            if one != caller:
+                busy |= set(world.reads)
+                for run_id, run in world.runs.items():
+                    before = self.base.find(run_id)
+                    left = {a.lease.place for a in run.attempts if a.lease}
+                    busy |= {a.lease.place for a in before.attempts if a.lease} - left if before else set()
+        return busy
+
+    def _left_alone(self, caller: int) -> list[set[str]]:
+        """The runs that a recovery may have to leave alone: those that others changed, and some that they may hold."""
+        changed, view = self.others(caller, touched=True), self.view(caller)
+        perhaps = [
+            run_id
+            for run_id in sorted(self.others(caller) - changed)
+            if (run := view.find(run_id)) and work.needs_recovery(view, run)
+        ]
+        some = [set(chosen) for n in range(len(perhaps) + 1) for chosen in combinations(perhaps[:4], n)]
+        return [changed | chosen for chosen in some]
 
     def _claimed_by_others(self, caller: int, want: JSON) -> list[str]:
         """What a recovery may have to wait for: it may end a run one of whose steps somebody is just claiming."""
@@ -179,7 +203,7 @@ class WorkRules(Machine):
         results: Sequence[JSON],
         want: JSON,
         order: Sequence[str],
-        skip_all: bool,
+        skip: Collection[str],
     ) -> None:
         """The call in the model; what the contract leaves open is taken from the rows that came back."""
         if any(want.get("queues", {}).values()):
@@ -190,9 +214,11 @@ class WorkRules(Machine):
             raise Mismatch(f"refused {given}, the model refuses {refused}")
         self._continue(world, answer, lanes, bool(want.get("drain")))
         if want.get("recover"):
-            skip = self.others(caller, touched=not skip_all)
             for what in order:
-                (work.fire_timers if what == "timers" else work.recover_leases)(world, skip)
+                if what == "timers":
+                    work.fire_timers(world, skip)
+                else:
+                    work.recover_leases(world, skip, self._busy_messages(caller))
         for queue, count in want.get("queues", {}).items():
             rows = [row for row in answer.rows if row[0] == "assigned" and row[6] == queue]
             self._assign(world, rows, caller, worker, queue, count, want["appVersion"])

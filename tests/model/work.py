@@ -100,28 +100,41 @@ def fire_timers(world: World, skip: Collection[str]) -> None:
             moves.fire(world, run, next(t for t in run.timers if t.number == first.number))
 
 
-def recover_leases(world: World, skip: Collection[str]) -> None:
-    """Expired leases are taken over."""
-    for run_id in sorted(world.all_runs()):
+def recover_leases(world: World, skip: Collection[str], busy: Collection[tuple[str, int]]) -> None:
+    """Expired leases are taken over; `busy` are the messages that others have their hands on."""
+    for run_id, run in sorted(world.all_runs().items()):
         if run_id not in skip:
             lose_all(world, run_id, lambda attempt: _expired(world, attempt), "lease_expired", MOST_RECOVERIES)
+            continue
+        expired = [attempt.lease for attempt in run.attempts if attempt.lease and world.expired(attempt.lease)]
+        if known.A_LEASE_THAT_IS_LEFT_ALONE_IS_RENEWED and expired:
+            world.locks.add(run_id)
+            for lease in expired:
+                if lease.place in busy:
+                    continue
+                world.reads[lease.place] += 1
+                world.renewed[lease.place] = world.beat()
 
 
 def _expired(world: World, attempt: Attempt) -> bool:
     return attempt.lease is not None and world.expired(attempt.lease)
 
 
+def needs_recovery(world: World, run: Run) -> bool:
+    """Whether a recovery has something to do for this run."""
+    due = any(timer.due <= world.bottom.clock for timer in run.timers)
+    return due or any(_expired(world, attempt) for attempt in run.attempts)
+
+
 def lose_all(world: World, run_id: str, which: Any, code: str, most: int | None) -> int:
     """The chosen attempts of a run lose their lease; how many were held."""
     run = world.look(run_id)
     places = [attempt.spot for attempt in run.attempts if attempt.lease is not None and which(attempt)]
-    if places:
-        run = world.edit(run_id)
-    for place in places:
-        moves.lose(run, run.at(place), code, most)
-    if known.LANES_OF_ENDED_RUNS_ARE_NOT_COUNTED:
-        return sum(run.at(place).status == "ERROR" for place in places)
-    return len(places)
+    if not places:
+        return 0
+    run = world.edit(run_id)
+    going_on = moves.lose(run, [run.at(place) for place in places], code, most)
+    return going_on if known.LANES_OF_ENDED_RUNS_ARE_NOT_COUNTED else len(places)
 
 
 def registered(world: World, name: str) -> None:
