@@ -15,3 +15,7 @@ LANES_OF_ENDED_RUNS_ARE_NOT_COUNTED = True
 # An expired lease whose run somebody holds at the moment of the recovery is left alone, but not its message: it has been read, so
 # its read count is another one than that of the attempt, and the dead worker's lease lasts lease_seconds longer.
 A_LEASE_THAT_IS_LEFT_ALONE_IS_RENEWED = True
+
+# Laws that legal calls break. The budget: nothing holds the first attempts of steps, those of a repair or a resume, or other tasks
+# that a repaired step makes instead of its first ones, to the budget; v_invariants reports the run when it is over.
+BROKEN_LAWS = frozenset({"a run stays within its budget"})
