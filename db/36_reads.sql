@@ -180,7 +180,7 @@ begin
     from app.artifacts as a where a.run_id = list_artifacts.run_id);
 end
 $$;
-comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order; or the audit trail of queue/<name>. PT404.';
+comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order; or the audit trail of queue/<name> or schedule/<name>. PT404.';
 
 create or replace function app.get_artifact(artifact_id bigint)
 returns setof app.artifact_content

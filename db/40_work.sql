@@ -4,7 +4,7 @@
 --
 --   results  [{runId, idx, taskKey, attempt, queue, msgId, readCt, status, output, artifacts, tasks, receipt, error, spanId}]
 --           a WAITING one has wait {seq, kind, name, ms | gate} instead: the handler sleeps or asks, and its attempt is parked
---   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases and fire due timers;
+--   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases, fire what is due;
 --                                                                       drain: give no next step of a lane, it goes back in line
 --   rows     assigned: a new lane with its context · continued: the next step of a lane the worker keeps · refused: fenced off
 --
@@ -284,6 +284,7 @@ begin
   if (work.want ->> 'recover')::boolean then
     perform app.recover_leases();
     perform app.fire_timers();
+    perform app.fire_schedules();
   end if;
   if exists (select from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w where w.value <> '0')
     and not exists (select from app.workers as w where w.worker = work.worker and w.stopped_at is null)

@@ -105,8 +105,9 @@ begin
   return jsonb_build_object(
     'expiredLeases', (select count(*) from app.leases() as l where l.expires_at < clock_timestamp()),
     'dueTimers', (
-      select count(*) from (select from app.timers as m where m.fired_at is null and m.closed_at is null and m.fire_at <= app.now() limit 1000) as m));
+      select count(*) from (select from app.timers as m where m.fired_at is null and m.closed_at is null and m.fire_at <= app.now() limit 1000) as m),
+    'dueSchedules', (select count(*) from app.schedules as s where s.next_at <= app.now()));
 end
 $$;
 comment on function app.recover() is
-  'By hand what runners do for one another: takes over expired leases and fires due timers, up to 100 per queue and 100 in all. Returns what is left {expiredLeases, dueTimers}: call again while there is any. Steps go in line; a worker is needed to go on.';
+  'By hand what runners do for one another: takes over expired leases and fires due timers and schedules, up to 100 per queue, 100 timers and 20 schedules. Returns what is left {expiredLeases, dueTimers, dueSchedules}: call again while there is any. Steps go in line; a worker is needed to go on.';

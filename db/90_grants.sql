@@ -2,7 +2,7 @@
 --
 --   app_api     starts, reads, answers gates, controls  a shim, an application
 --   app_worker  claims and commits                      a runner
---   app_ops     recipes, queues, settings               a person on duty
+--   app_ops     recipes, schedules, queues, settings    a person on duty
 --   app_read    the oracles                             a dashboard
 
 revoke all on schema app from public;
@@ -37,6 +37,14 @@ grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
   app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover()
 to app_ops;
+grant execute on function
+  app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
+  app.delete_schedule(text, text, text, boolean)
+to app_ops;
+grant execute on function
+  app.cron_next(text, text, timestamptz), app.cron_previous(text, text, timestamptz), app.cron_ticks(text, text, timestamptz, integer)
+to app_api, app_ops, app_read;
+grant select on app.v_schedules to app_api, app_ops, app_read;
 grant execute on function app.arguments(text, jsonb, jsonb, jsonb) to app_api, app_ops;
 grant execute on function app.queue_depth(), app.health(), app.gauges() to app_api, app_worker, app_ops, app_read;
 grant select on app.v_arguments to app_api;

@@ -17,6 +17,7 @@ begin;
 \ir 10_run_steps.sql
 \ir 12_gates.sql
 \ir 14_timers.sql
+\ir 15_schedules.sql
 \ir 16_artifacts.sql
 \ir 18_workers.sql
 
@@ -45,6 +46,9 @@ begin;
 \ir 52_artifacts.sql
 \ir 54_workers.sql
 \ir 55_checkpoints.sql
+\ir 56_cron.sql
+\ir 57_schedules.sql
+\ir 58_ticks.sql
 
 -- what a person may do
 \ir 60_control.sql

@@ -150,6 +150,28 @@ select * from app.v_ops_slow_steps;
 -- name: queue_depth
 select * from app.v_ops_queue_depth order by queue_name, partition_key;
 
+-- == schedules ==
+
+-- name: put_schedule
+select app.put_schedule(schedule => %(schedule)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: pause_schedule
+select app.pause_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: unpause_schedule
+select app.unpause_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: delete_schedule
+select app.delete_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: schedules
+select * from app.v_schedules order by name;
+
+-- name: cron_ticks
+select tick
+  from app.cron_ticks(expression => %(expression)s, timezone => %(timezone)s,
+                      after => coalesce(%(after)s::timestamptz, app.now()), n => %(n)s) as tick;
+
 -- == the shim: bodies under the names of HTTP, as they came; named is what a token says of the caller ==
 
 -- name: http_start_run

@@ -10,10 +10,7 @@ from .world import Attempt, Run, World
 
 def picture(world: World) -> JSON:
     """Everything that is compared."""
-    parts: JSON = {
-        name: []
-        for name in ("runs", "steps", "gates", "timers", "leases", "artifacts")
-    }
+    parts: JSON = {name: [] for name in ("runs", "steps", "gates", "timers", "leases", "artifacts")}
     for run in world.all_runs().values():
         _run(world, run, parts)
     parts["intents"] = list(world.all_intents())
@@ -29,7 +26,7 @@ def _run(world: World, run: Run, parts: JSON) -> None:
         parts["steps"].append(_step(run, attempt))
         if lease := attempt.lease:
             expired = world.expired(lease)
-            parts["leases"].append([*lease.place, lease.read_ct, wid, attempt.task, expired])
+            parts["leases"].append([*lease.place, world.read_ct(lease), wid, attempt.task, expired])
         parts["artifacts"] += [
             [wid, attempt.idx, attempt.task, attempt.number, name] for name in attempt.artifacts
         ]

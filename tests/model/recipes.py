@@ -31,6 +31,7 @@ class Retry:
             "initialMS": self.first_wait * TICK_MS,
             "factor": self.factor,
             "maxMS": self.longest_wait * TICK_MS,
+            "jitter": 0,
         }
         return {"maxAttempts": self.attempts, "backoff": backoff, "retryableCodes": ["infra"]}
 

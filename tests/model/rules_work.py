@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import combinations
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,7 +29,9 @@ from app.work(%s, %s, %s)
 """
 RESULTS = st.sampled_from(["done", "infra", "done", "made", "none", "always", "infra", "broken", "never"])
 # few, sometimes one twice; five are more than any recipe allows
-TASKS = st.sampled_from([[1, 2], [1], [1, 2, 3], [2, 1], [2, 3, 2], [1, 2, 3, 4], [3], [1, 2, 3, 4, 5], [1, 2]])
+TASKS = st.sampled_from(
+    [[1, 2], [1], [1, 2, 3], [2, 1], [2, 3, 2], [1, 2, 3, 4], [3], [1, 2, 3, 4, 5], [1, 2]]
+)
 ERRORS: dict[str, JSON] = {
     "infra": {"code": "infra", "message": "m"},
     "broken": {"code": "broken", "message": "m"},
@@ -63,7 +66,16 @@ class WorkRules(Machine):
     def lanes(self, caller: int) -> list[Lane]:
         """The lanes under a lease, as a caller sees them."""
         return [
-            Lane(run.run_id, a.idx, a.task, a.number, a.lease.queue, a.lease.msg_id, a.lease.read_ct, a.lease.worker)
+            Lane(
+                run.run_id,
+                a.idx,
+                a.task,
+                a.number,
+                a.lease.queue,
+                a.lease.msg_id,
+                a.lease.read_ct,
+                a.lease.worker,
+            )
             for run in self.view(caller).all_runs().values()
             for a in run.attempts
             if a.lease
@@ -87,7 +99,8 @@ class WorkRules(Machine):
         return lane.result(**more)
 
     @action(
-        weight=5, when=lambda self: self.lanes(0),
+        weight=5,
+        when=lambda self: self.lanes(0),
         caller=CALLER,
         picks=st.lists(PICK, min_size=1, max_size=3),
         kind=RESULTS,
@@ -124,7 +137,12 @@ class WorkRules(Machine):
             lane = lanes[pick % len(lanes)]
             self.work("finish", caller, lane.worker, [self.result(caller, lane, "done", tasks[:2])])
 
-    @action(when=lambda self: self.lanes(0), caller=CALLER, pick=PICK, wrong=st.sampled_from(["msgId", "readCt", "worker", "attempt", "twice", "queue", "idx"]))
+    @action(
+        when=lambda self: self.lanes(0),
+        caller=CALLER,
+        pick=PICK,
+        wrong=st.sampled_from(["msgId", "readCt", "worker", "attempt", "twice", "queue", "idx"]),
+    )
     def finish_wrongly(self, caller: int, pick: int, wrong: str) -> None:
         """A token that is wrong in one part, or the same result twice in one call."""
         lanes = self.lanes(caller)
@@ -139,7 +157,14 @@ class WorkRules(Machine):
             result[wrong] += 1
         self.work("finish wrongly", caller, worker, [result, result] if wrong == "twice" else [result])
 
-    @action(weight=2, when=lambda self: self.history, caller=CALLER, pick=st.integers(0, 400), kind=RESULTS, with_good=st.booleans())
+    @action(
+        weight=2,
+        when=lambda self: self.history,
+        caller=CALLER,
+        pick=st.integers(0, 400),
+        kind=RESULTS,
+        with_good=st.booleans(),
+    )
     def finish_late(self, caller: int, pick: int, kind: str, with_good: bool) -> None:
         """A result of any lane that was ever handed out, alone or with one that is held."""
         late = self.history[pick % len(self.history)]
@@ -153,9 +178,11 @@ class WorkRules(Machine):
         """One call of app.work, in any of the ways it may have gone."""
         given: JSON = {"appVersion": VERSION_OF[worker], **want}
         settle = [
-            lambda world, answer, order=order, skip=skip: self._settle(world, answer, caller, worker, results, given, order, skip)
+            lambda world, answer, order=order, skip=skip: self._settle(
+                world, answer, caller, worker, results, given, order, skip
+            )
             for order in (("timers", "leases"), ("leases", "timers"))[: 2 if want.get("recover") else 1]
-            for skip in ([False, True] if want.get("recover") and self.others(caller) else [True])
+            for skip in (self._left_alone(caller) if want.get("recover") else [set()])
         ]
         answer = self.perform(
             action, caller, WORK, [worker, list(results), given], *settle,
@@ -164,6 +191,29 @@ class WorkRules(Machine):
         for row in answer.rows if answer else ():
             if row[0] != "refused":
                 self.history.append(Lane(row[1], row[3], row[4], row[5], row[6], row[7], row[8], worker))
+
+    def _busy_messages(self, caller: int) -> set[tuple[str, int]]:
+        """Messages that the open transactions of others have deleted or read."""
+        busy: set[tuple[str, int]] = set()
+        for one, world in self.open.items():
+            if one != caller:
+                busy |= set(world.reads)
+                for run_id, run in world.runs.items():
+                    before = self.base.find(run_id)
+                    left = {a.lease.place for a in run.attempts if a.lease}
+                    busy |= {a.lease.place for a in before.attempts if a.lease} - left if before else set()
+        return busy
+
+    def _left_alone(self, caller: int) -> list[set[str]]:
+        """The runs that a recovery may have to leave alone: those that others changed, and some that they may hold."""
+        changed, view = self.others(caller, touched=True), self.view(caller)
+        perhaps = [
+            run_id
+            for run_id in sorted(self.others(caller) - changed)
+            if (run := view.find(run_id)) and work.needs_recovery(view, run)
+        ]
+        some = [set(chosen) for n in range(len(perhaps) + 1) for chosen in combinations(perhaps[:4], n)]
+        return [changed | chosen for chosen in some]
 
     def _claimed_by_others(self, caller: int, want: JSON) -> list[str]:
         """What a recovery may have to wait for: it may end a run one of whose steps somebody is just claiming."""
@@ -179,7 +229,7 @@ class WorkRules(Machine):
         results: Sequence[JSON],
         want: JSON,
         order: Sequence[str],
-        skip_all: bool,
+        skip: Collection[str],
     ) -> None:
         """The call in the model; what the contract leaves open is taken from the rows that came back."""
         if any(want.get("queues", {}).values()):
@@ -190,9 +240,11 @@ class WorkRules(Machine):
             raise Mismatch(f"refused {given}, the model refuses {refused}")
         self._continue(world, answer, lanes, bool(want.get("drain")))
         if want.get("recover"):
-            skip = self.others(caller, touched=not skip_all)
             for what in order:
-                (work.fire_timers if what == "timers" else work.recover_leases)(world, skip)
+                if what == "timers":
+                    work.fire_timers(world, skip)
+                else:
+                    work.recover_leases(world, skip, self._busy_messages(caller))
         for queue, count in want.get("queues", {}).items():
             rows = [row for row in answer.rows if row[0] == "assigned" and row[6] == queue]
             self._assign(world, rows, caller, worker, queue, count, want["appVersion"])
@@ -208,14 +260,26 @@ class WorkRules(Machine):
                 if not drain and not world.look(run_id).step(attempt.idx).gate:
                     raise Mismatch(f"the lane of {run_id} should have gone on with step {attempt.idx}")
                 continue
-            if drain or (row[5], row[6], row[7], row[8]) != (attempt.number, lease.queue, lease.msg_id, lease.read_ct):
+            if drain or (row[5], row[6], row[7], row[8]) != (
+                attempt.number,
+                lease.queue,
+                lease.msg_id,
+                lease.read_ct,
+            ):
                 raise Mismatch(f"a lane went on otherwise: {row}")
             work.keep_lane(attempt, lease)
         if continued:
             raise Mismatch(f"lanes went on that should not: {continued}")
 
     def _assign(
-        self, world: World, rows: Sequence[Any], caller: int, worker: str, queue: str, count: int, version: str
+        self,
+        world: World,
+        rows: Sequence[Any],
+        caller: int,
+        worker: str,
+        queue: str,
+        count: int,
+        version: str,
     ) -> None:
         """Any choice is right that takes what waits, in order, and leaves no partition out."""
         alone = not self.others(caller)

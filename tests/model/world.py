@@ -190,6 +190,9 @@ class World:
         self.workers: dict[str, Worker] = {}
         # a claim of a run that works already locks the attempt and not the run: others may change the run meanwhile
         self.claims: dict[str, list[tuple[Place, Lease]]] = {}
+        # messages that were read although their run was left alone (known.py): how often, and the moment of the last time
+        self.reads: Counter[tuple[str, int]] = Counter()
+        self.renewed: dict[tuple[str, int], int] = {}
         # ids this world may hold a row lock on without having changed the run
         self.locks: set[str] = set()
         if below is None:
@@ -269,8 +272,13 @@ class World:
         return self.bottom.active.get(name, 1)
 
     def expired(self, lease: Lease) -> bool:
-        bottom = self.bottom
-        return bottom.aged.get(lease.place, -1) > max(lease.extended, bottom.signs.get(lease.place, -1))
+        renewed = max(level.renewed.get(lease.place, -1) for level in self.levels())
+        signs = max(lease.extended, renewed, self.bottom.signs.get(lease.place, -1))
+        return self.bottom.aged.get(lease.place, -1) > signs
+
+    def read_ct(self, lease: Lease) -> int:
+        """The read count that the message shows."""
+        return lease.read_ct + sum(level.reads[lease.place] for level in self.levels())
 
     def beat(self) -> int:
         """The next moment of the real clock, which leases live by."""
@@ -293,6 +301,8 @@ class World:
                 below.claim(run_id, place, lease)
         below.intents |= self.intents
         below.audits.update(self.audits)
+        below.reads.update(self.reads)
+        below.renewed.update(self.renewed)
         below.receipts |= self.receipts
         below.workers.update(self.workers)
         if below.below is not None:
