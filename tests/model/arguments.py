@@ -20,7 +20,9 @@ where p.pronamespace = 'app'::regnamespace and p.prokind = 'f'
   and exists (select from unnest(array['app_api', 'app_worker', 'app_ops', 'app_read']) as r where has_function_privilege(r, p.oid, 'execute'))
 order by 1
 """
-SHAPES = "select shape, path, type, required, lowest, highest, one_of from app.v_arguments order by shape, path"
+SHAPES = (
+    "select shape, path, type, required, lowest, highest, one_of from app.v_arguments order by shape, path"
+)
 # a number as JSON may hold it and Python may not
 RAW = re.compile(r'"@(-?[0-9][0-9.eE+-]*)@"')
 ODD_NUMBERS = [
@@ -32,7 +34,15 @@ ODD_TEXTS = [
     '"', "$$", "a" * 41, "a" * 129, "a" * 201, "ä" * 256, "é" * 257, "x" * 10_001, "y" * 100_001, "ih_" + "0" * 64, "-f1", "1", "-1", "\x7f\x01",
     "1e400", "infinity", "today", "public", "pg_catalog",
 ]  # fmt: skip
-INTERVALS = ["1 second", "-1 second", "100 years", "-infinity", "infinity", "1 month -30 days", "300000 years"]
+INTERVALS = [
+    "1 second",
+    "-1 second",
+    "100 years",
+    "-infinity",
+    "infinity",
+    "1 month -30 days",
+    "300000 years",
+]
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,11 @@ def functions(conn: Connection[Any]) -> list[Function]:
         for name, roles, names, types, defaults in conn.execute(FUNCTIONS.encode()).fetchall()
     ]
     # the more it takes, the more often it is tried
-    return [one for one in found for _ in range(1 + sum(kind == "jsonb" for _, kind in one.arguments) * 2 + len(one.arguments) // 2)]
+    return [
+        one
+        for one in found
+        for _ in range(1 + sum(kind == "jsonb" for _, kind in one.arguments) * 2 + len(one.arguments) // 2)
+    ]
 
 
 def shapes(conn: Connection[Any]) -> dict[str, list[Field]]:
@@ -82,7 +96,10 @@ class Arguments:
     """Strategies that know what is in the database: its ids, and the shapes of its reference."""
 
     def __init__(
-        self, names: dict[str, list[str]], held: dict[str, list[dict[str, Any]]], known: dict[str, list[Field]]
+        self,
+        names: dict[str, list[str]],
+        held: dict[str, list[dict[str, Any]]],
+        known: dict[str, list[Field]],
     ) -> None:
         """names: by a word that occurs in the name of an argument or a field, what there is of that.
 
@@ -93,12 +110,21 @@ class Arguments:
         everything = sorted({one for some in names.values() for one in some})
         self.texts = st.one_of(st.sampled_from(everything), st.sampled_from(ODD_TEXTS), odd)
         self.numbers = st.one_of(
-            st.sampled_from(ODD_NUMBERS), st.integers(-3, 12), st.integers(-(2**70), 2**70).map(lambda n: f"@{n}@"), st.floats(-1e9, 1e9)
+            st.sampled_from(ODD_NUMBERS),
+            st.integers(-3, 12),
+            st.integers(-(2**70), 2**70).map(lambda n: f"@{n}@"),
+            st.floats(-1e9, 1e9),
         )
-        self.keys = st.sampled_from(sorted({f.name for fields in known.values() for f in fields} | {"", "x", "ä", "__proto__"}))
+        self.keys = st.sampled_from(
+            sorted({f.name for fields in known.values() for f in fields} | {"", "x", "ä", "__proto__"})
+        )
         scalar = st.one_of(st.none(), st.booleans(), self.numbers, self.texts)
         self.any_json = st.recursive(
-            scalar, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(self.keys, inner, max_size=5)), max_leaves=12
+            scalar,
+            lambda inner: st.one_of(
+                st.lists(inner, max_size=4), st.dictionaries(self.keys, inner, max_size=5)
+            ),
+            max_leaves=12,
         )
         self.deep = st.tuples(st.sampled_from([90, 700, 3000]), st.booleans()).map(lambda d: deep(*d))
         self.integers = st.one_of(st.integers(-2, 12), st.sampled_from([2**31 - 1, -(2**31), 1_000_001, 0]))
@@ -127,18 +153,26 @@ class Arguments:
 
     def shaped(self, function: str, name: str) -> st.SearchStrategy[Any]:
         """An object of a shape that this argument might have, or a list of them, with a few things wrong."""
-        fitting = [s for s in self.known if s in (function, name) or name == s + "s" or function.startswith(s)]
+        fitting = [
+            s for s in self.known if s in (function, name) or name == s + "s" or function.startswith(s)
+        ]
         if name in self.held:
             return st.one_of(st.sampled_from(self.held[name]), self.any_json)
         shape = st.one_of(st.sampled_from(fitting or sorted(self.known)), st.sampled_from(sorted(self.known)))
         one = shape.flatmap(self.object)
         many = st.lists(one, max_size=3)
-        return st.one_of(many, many, one) if name.endswith("s") and name != "options" else st.one_of(one, one, many)
+        return (
+            st.one_of(many, many, one)
+            if name.endswith("s") and name != "options"
+            else st.one_of(one, one, many)
+        )
 
     def object(self, shape: str) -> st.SearchStrategy[dict[str, Any]]:
         """Right in every field, or at the edges, or spoilt."""
         edgy = self._object(shape, self.field)
-        spoilt = st.tuples(edgy, st.dictionaries(self.keys, self.any_json, max_size=2)).map(lambda two: {**two[0], **two[1]})
+        spoilt = st.tuples(edgy, st.dictionaries(self.keys, self.any_json, max_size=2)).map(
+            lambda two: {**two[0], **two[1]}
+        )
         right = self._object(shape, self.right_field)
         any_of_them = st.one_of(right, right, edgy, spoilt)
         if shape not in self.held:
@@ -146,19 +180,31 @@ class Arguments:
         held = st.sampled_from(self.held[shape])
         return st.one_of(any_of_them, st.tuples(any_of_them, held).map(lambda two: {**two[0], **two[1]}))
 
-    def _object(self, shape: str, field: Callable[[Field], st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    def _object(
+        self, shape: str, field: Callable[[Field], st.SearchStrategy[Any]]
+    ) -> st.SearchStrategy[dict[str, Any]]:
         fields = {f.name: field(f) for f in self.known[shape] if re.fullmatch(r"\w+", f.name)}
         needed = {f.name for f in self.known[shape] if f.required}
-        others = st.lists(st.sampled_from(sorted(set(fields) - needed)), max_size=3) if set(fields) - needed else st.just([])
-        return others.flatmap(lambda more: st.fixed_dictionaries({name: fields[name] for name in sorted({*needed, *more})}))
+        others = (
+            st.lists(st.sampled_from(sorted(set(fields) - needed)), max_size=3)
+            if set(fields) - needed
+            else st.just([])
+        )
+        return others.flatmap(
+            lambda more: st.fixed_dictionaries({name: fields[name] for name in sorted({*needed, *more})})
+        )
 
     def right_field(self, field: Field) -> st.SearchStrategy[Any]:
         """What the reference allows, with a preference for the edges."""
         low, high = int(field.lowest or 0), int(field.highest or 9)
         fitting = next((self.names[word] for word in self.names if word in field.name.lower()), ["ann", "x1"])
-        numbers = st.sampled_from(sorted({low, high, min(low + 1, high), min(low + 2, high)})).map(lambda n: f"@{n}@")
+        numbers = st.sampled_from(sorted({low, high, min(low + 1, high), min(low + 2, high)})).map(
+            lambda n: f"@{n}@"
+        )
         shape = self.shape_of(field.name)
-        inner: st.SearchStrategy[Any] = st.deferred(lambda: self._object(str(shape), self.right_field)) if shape else st.just({})
+        inner: st.SearchStrategy[Any] = (
+            st.deferred(lambda: self._object(str(shape), self.right_field)) if shape else st.just({})
+        )
         strategies: dict[str, st.SearchStrategy[Any]] = {
             "string": st.sampled_from(list(field.one_of or fitting)),
             "integer": numbers,
@@ -176,14 +222,23 @@ class Arguments:
 
     def field(self, field: Field) -> st.SearchStrategy[Any]:
         """Mostly of the right type, often at the edge of what is allowed or beyond."""
-        edges = [f"@{int(edge) + by}@" for edge in (field.lowest, field.highest) if edge is not None for by in (-1, 0, 1)]
+        edges = [
+            f"@{int(edge) + by}@"
+            for edge in (field.lowest, field.highest)
+            if edge is not None
+            for by in (-1, 0, 1)
+        ]
         right: dict[str, st.SearchStrategy[Any]] = {
             "string": st.sampled_from(list(field.one_of)) if field.one_of else self.text(field.name),
             "integer": st.one_of(st.integers(0, 4), st.integers(0, 2), st.sampled_from(edges or ["@1@"])),
             "number": st.one_of(self.numbers, st.sampled_from(edges or ["@1@"])),
             "boolean": st.booleans(),
-            "object": st.one_of(st.dictionaries(self.keys, self.any_json, max_size=3), self._inner(field.name)),
-            "array": st.one_of(st.lists(self.any_json, max_size=3), st.lists(self._inner(field.name), max_size=2)),
+            "object": st.one_of(
+                st.dictionaries(self.keys, self.any_json, max_size=3), self._inner(field.name)
+            ),
+            "array": st.one_of(
+                st.lists(self.any_json, max_size=3), st.lists(self._inner(field.name), max_size=2)
+            ),
         }
         fitting = right.get(field.type, self.any_json)
         return st.one_of(*[fitting] * 7, self.any_json)
@@ -191,7 +246,11 @@ class Arguments:
     def _inner(self, name: str) -> st.SearchStrategy[Any]:
         """A nested shape, when the reference has one of this name."""
         shape = self.shape_of(name)
-        return st.deferred(lambda: self.object(shape)) if shape else st.dictionaries(self.keys, self.any_json, max_size=2)
+        return (
+            st.deferred(lambda: self.object(shape))
+            if shape
+            else st.dictionaries(self.keys, self.any_json, max_size=2)
+        )
 
 
 def deep(levels: int, of_objects: bool) -> str:

@@ -11,7 +11,13 @@ from .world import LIVE, Door, Refused, Run, World
 
 DEFAULT_VERSION = "0.1.0"
 # the options that a start compares, with what they mean when they are left out
-DEFAULTS: JSON = {"queuePartitionKey": "", "workload": None, "budget": None, "timeoutMS": None, "tenantId": None}
+DEFAULTS: JSON = {
+    "queuePartitionKey": "",
+    "workload": None,
+    "budget": None,
+    "timeoutMS": None,
+    "tenantId": None,
+}
 PINNED = ("appVersion", "ocMode", "sbxMode", "recipeVersion")
 NEXT_ACTION = {
     "ERROR": "REPAIR",

@@ -79,14 +79,20 @@ class Harness:
         self.queues = [t.removeprefix("pgmq.") for t in self.tables if t.startswith("pgmq.")]
         self._install()
         # what an installation with recipes has no rows in is what runs leave behind
-        self.emptied = [t for t in self.tables if not self._one(self.owner, f"select exists (select from {t})")]
+        self.emptied = [
+            t for t in self.tables if not self._one(self.owner, f"select exists (select from {t})")
+        ]
 
     def _install(self) -> None:
         version = "select app.put_setting('app_version', '\"0.1.0\"')"
         self.owner.execute(version)
-        if self.owner.execute("select from app.v_arguments where shape = 'setting' and path = 'test_database'").fetchone():
+        if self.owner.execute(
+            "select from app.v_arguments where shape = 'setting' and path = 'test_database'"
+        ).fetchone():
             self.owner.execute("select app.put_setting('test_database', 'true')")
-        self.owner.execute("update app.queues set max_recoveries = %s, lease_seconds = 3600", [MOST_RECOVERIES])
+        self.owner.execute(
+            "update app.queues set max_recoveries = %s, lease_seconds = 3600", [MOST_RECOVERIES]
+        )
         for recipe in RECIPES:
             self.owner.execute("select app.put_recipe(%s)", [Jsonb(recipe.body())])
             self.owner.execute("select app.activate_recipe(%s, %s)", [recipe.name, recipe.version])
@@ -141,7 +147,9 @@ class Harness:
     def age_leases(self) -> list[tuple[str, int]]:
         """All leases that no transaction has its hands on run out."""
         aged: list[tuple[str, int]] = []
-        names = dict(self.owner.execute("select lower('q_' || queue_name), queue_name from app.queues").fetchall())
+        names = dict(
+            self.owner.execute("select lower('q_' || queue_name), queue_name from app.queues").fetchall()
+        )
         for queue in self.queues:
             rows = self.owner.execute(AGE.format(queue=queue).encode()).fetchall()
             aged += [(names[queue], row[0]) for row in rows]

@@ -141,10 +141,14 @@ class Machine(RuleBasedStateMachine):
             fitting = [
                 one
                 for one in expected
-                if isinstance(one, Refused) and one.sqlstate == answer.sqlstate and one.code in (None, answer.code)
+                if isinstance(one, Refused)
+                and one.sqlstate == answer.sqlstate
+                and one.code in (None, answer.code)
             ]
             if not fitting:
-                raise Mismatch(f"{action}: {answer.sqlstate} {answer.code} {answer.text}, expected {expected}")
+                raise Mismatch(
+                    f"{action}: {answer.sqlstate} {answer.code} {answer.text}, expected {expected}"
+                )
             self.count(action, f"refused {answer.sqlstate}")
         self.abort(caller)
         if self.harness.hash() != committed:
@@ -181,7 +185,15 @@ class Machine(RuleBasedStateMachine):
 
     @staticmethod
     def _is_empty(world: World) -> bool:
-        return not (world.runs or world.intents or world.audits or world.workers or world.receipts or world.claims or world.reads)
+        return not (
+            world.runs
+            or world.intents
+            or world.audits
+            or world.workers
+            or world.receipts
+            or world.claims
+            or world.reads
+        )
 
     def verify(self) -> None:
         """After every step: the laws hold, what is committed is what the model says, what was final is unchanged."""
@@ -219,7 +231,7 @@ class Machine(RuleBasedStateMachine):
 
     def free(self, caller: int) -> int:
         """This caller, or another one that is in no transaction."""
-        return next(n for n in [*range(caller, CALLERS), *range(caller)] if n not in self.open)
+        return next(int(n) for n in [*range(caller, CALLERS), *range(caller)] if n not in self.open)
 
 
 def same(expected: dict[str, Any], answer: Any) -> None:

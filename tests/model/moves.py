@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from . import known
 from .recipes import JSON, Retry, task_key
 from .world import Attempt, Door, Run, Timer, World
 
@@ -20,7 +19,14 @@ def enqueue(run: Run, idx: int, task: str = "", order: int = -1, body: Any = Non
     """A new attempt in line."""
     number = len(run.tries(idx, task)) + 1
     attempt = Attempt(
-        idx, task, number, "ENQUEUED", "sbxQ" if task else run.step(idx).queue, order=order, body=body, born=run.epoch
+        idx,
+        task,
+        number,
+        "ENQUEUED",
+        "sbxQ" if task else run.step(idx).queue,
+        order=order,
+        body=body,
+        born=run.epoch,
     )
     run.attempts.append(attempt)
     return attempt
@@ -156,9 +162,9 @@ def fan_out(world: World, run: Run, parent: Attempt, tasks: list[Any]) -> None:
 def join(world: World, run: Run, task: Attempt) -> None:
     """A task is final: its step is over when it was the last."""
     parent = run.latest(task.idx)
-    if parent is not None and parent.waits_for_tasks and task.task in parent.wanted:
-        if not run.open_tasks(parent):
-            end_parent(world, run, parent)
+    waited_for = parent is not None and parent.waits_for_tasks and task.task in parent.wanted
+    if parent is not None and waited_for and not run.open_tasks(parent):
+        end_parent(world, run, parent)
 
 
 def end_parent(world: World, run: Run, parent: Attempt) -> None:
@@ -193,7 +199,9 @@ def break_down(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
     retry = policy(run, attempt)
     attempt.status, attempt.code, attempt.lease, attempt.epoch = "ERROR", error["code"], None, run.epoch
     used = sum(
-        1 for a in run.tries(attempt.idx, attempt.task) if a.status == "ERROR" and not a.lost and counts(run, a)
+        1
+        for a in run.tries(attempt.idx, attempt.task)
+        if a.status == "ERROR" and not a.lost and counts(run, a)
     )
     by_code = error["code"] == "infra" and (bool(attempt.task) or retry != Retry())
     retryable = error.get("retryable", by_code)
@@ -209,8 +217,6 @@ def break_down(world: World, run: Run, attempt: Attempt, result: JSON) -> None:
 
 def counts(run: Run, failed: Attempt) -> bool:
     """Whether a failure is one since the run was last reopened."""
-    if known.AN_ATTEMPT_IN_FLIGHT_AT_A_RESUME_IS_NOT_COUNTED:
-        return failed.born == run.epoch
     return failed.epoch == run.epoch
 
 

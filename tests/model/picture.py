@@ -10,10 +10,7 @@ from .world import Attempt, Run, World
 
 def picture(world: World) -> JSON:
     """Everything that is compared."""
-    parts: JSON = {
-        name: []
-        for name in ("runs", "steps", "gates", "timers", "leases", "artifacts")
-    }
+    parts: JSON = {name: [] for name in ("runs", "steps", "gates", "timers", "leases", "artifacts")}
     for run in world.all_runs().values():
         _run(world, run, parts)
     parts["intents"] = list(world.all_intents())

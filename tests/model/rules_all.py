@@ -56,7 +56,9 @@ class Everything(StartRules, WorkerRules, ControlRules):
                 )
         if open_doors := self.open_doors(caller):
             run_id, key = open_doors[pick % len(open_doors)]
-            ways.append(lambda: self.answer(caller, run_id, key, {"decision": "yes", "n": pick}, f"d{pick % 3}"))
+            ways.append(
+                lambda: self.answer(caller, run_id, key, {"decision": "yes", "n": pick}, f"d{pick % 3}")
+            )
         missing = [n for n in range(GOALS) if not self.view(caller).find(intent_id(intent(n)))]
         if missing:
             ways.append(lambda: self.start(caller, missing[pick % len(missing)], options))

@@ -65,7 +65,14 @@ class ControlRules(Machine):
 
     # --- gates ------------------------------------------------------------------------------------------------------
 
-    @action(weight=3, caller=CALLER, pick=PICK, by=st.sampled_from(["ann", "ann", "bob"]), decision=DECISION, dedupe=DEDUPE)
+    @action(
+        weight=3,
+        caller=CALLER,
+        pick=PICK,
+        by=st.sampled_from(["ann", "ann", "bob"]),
+        decision=DECISION,
+        dedupe=DEDUPE,
+    )
     def approve_plan(self, caller: int, pick: int, by: str, decision: str, dedupe: str | None) -> None:
         run_id = self.pick_gated(caller, pick)
         notes = "not this" if decision == "no" else None
@@ -90,7 +97,9 @@ class ControlRules(Machine):
     def open_doors(self, caller: int) -> list[tuple[str, str]]:
         """The gates that wait for an answer."""
         runs = self.view(caller).all_runs()
-        return [(r, key) for r, run in runs.items() for key, door in run.doors.items() if door.status == "OPEN"]
+        return [
+            (r, key) for r, run in runs.items() for key, door in run.doors.items() if door.status == "OPEN"
+        ]
 
     def answer(self, caller: int, run_id: str, key: str, payload: JSON, dedupe: str) -> None:
         self.perform(
@@ -101,7 +110,9 @@ class ControlRules(Machine):
 
     # --- control ----------------------------------------------------------------------------------------------------
 
-    def control(self, op: str, caller: int, run_id: str, dry: bool, model: Callable[[World, str, bool], JSON]) -> None:
+    def control(
+        self, op: str, caller: int, run_id: str, dry: bool, model: Callable[[World, str, bool], JSON]
+    ) -> None:
         self.perform(
             op, caller, f"select app.{op}(%s, 'ann', 'because', %s)", [run_id, dry],
             lambda world, answer: same(model(world, run_id, dry), answer.value),
@@ -126,7 +137,9 @@ class ControlRules(Machine):
         caller=CALLER, pick=PICK, step_n=st.integers(0, 4), dry=DRY,
         version=st.sampled_from([None, None, "v2"]), patch=st.sampled_from([None, None, {"mended": True}]),
     )  # fmt: skip
-    def fork(self, caller: int, pick: int, step_n: int, dry: bool, version: str | None, patch: JSON | None) -> None:
+    def fork(
+        self, caller: int, pick: int, step_n: int, dry: bool, version: str | None, patch: JSON | None
+    ) -> None:
         run_id = self.pick_run(caller, pick)
         source, conn = self.view(caller).find(run_id), self.harness.callers[caller]
         body = self._intent_of(source.intent) if source else {}
@@ -265,12 +278,18 @@ class ControlRules(Machine):
             "step": ("select app.fork_run(%s, -1, 'ann', 'x')", [run_id]),
             "gate": ("select app.reply_gate(%s, 'sign', '[]', 'a', 'x')", [run_id]),
             "result": ("select app.work('w1', %s)", [[{**lane, "attempt": 1, "status": "DONE"}]]),
-            "want": ("select app.work('w1', '[]', %s)", [{"queues": {"intentQ": -1, "nowhere": 1}, "more": 1}]),
+            "want": (
+                "select app.work('w1', '[]', %s)",
+                [{"queues": {"intentQ": -1, "nowhere": 1}, "more": 1}],
+            ),
             "lease": ("select app.release('w1', %s)", [[lane]]),
             "filter": ("select app.list_runs(%s)", [{"status": "ODD", "limit": 0}]),
             "worker": ("select app.register_worker('w1', %s)", [{"appVersion": "", "queues": "intentQ"}]),
             "artifact": ("select app.get_artifact(%s)", [0]),
-            "intent": ("select app.create_intent(%s)", [{"goal": " ", "inputs": [], "more": json.dumps(run_id)}]),
+            "intent": (
+                "select app.create_intent(%s)",
+                [{"goal": " ", "inputs": [], "more": json.dumps(run_id)}],
+            ),
         }
         statement, arguments = statements[case]
 

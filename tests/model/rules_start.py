@@ -11,6 +11,7 @@ from .actions import action
 from .harness import CALLERS
 from .machine import GOALS, Machine, intent, same
 from .recipes import JSON, TICK_MS, VERSIONS, intent_id
+from .world import Refused
 
 CALLER = st.integers(0, CALLERS - 1)
 GOAL = st.integers(0, GOALS - 1)
@@ -29,7 +30,9 @@ OPTIONS = st.fixed_dictionaries(
         "tenantId": st.sampled_from(["t"]),
     },
 )
-PLAIN = st.fixed_dictionaries({"recipeName": st.sampled_from(["four", "fans", "stubborn", "asks", "four", "chain", "queues", "asks"])})
+PLAIN = st.fixed_dictionaries(
+    {"recipeName": st.sampled_from(["four", "fans", "stubborn", "asks", "four", "chain", "queues", "asks"])}
+)
 WRONG: list[JSON] = [
     {"recipeName": "nobody"},
     {"recipeName": "chain", "recipeVersion": 9},
@@ -63,7 +66,11 @@ class StartRules(Machine):
     def start_any(self, caller: int, goal: int, options: JSON) -> None:
         self.start(caller, goal, options)
 
-    @action(caller=CALLER, goal=GOAL, twist=st.sampled_from(["lane", "priority", "timeoutMS", "tenantId", "same", "pinned"]))
+    @action(
+        caller=CALLER,
+        goal=GOAL,
+        twist=st.sampled_from(["lane", "priority", "timeoutMS", "tenantId", "same", "pinned"]),
+    )
     def start_again(self, caller: int, goal: int, twist: str) -> None:
         """A start like that of a run that is there, or with one argument that differs."""
         run = self.view(caller).find(intent_id(intent(goal)))
@@ -85,7 +92,9 @@ class StartRules(Machine):
             targets=[wid],
         )  # fmt: skip
 
-    @action(caller=CALLER, items=st.lists(st.tuples(GOAL, st.booleans(), st.one_of(PLAIN, OPTIONS)), max_size=3))
+    @action(
+        caller=CALLER, items=st.lists(st.tuples(GOAL, st.booleans(), st.one_of(PLAIN, OPTIONS)), max_size=3)
+    )
     def start_runs(self, caller: int, items: list[tuple[int, bool, JSON]]) -> None:
         wanted = [(intent(goal), by_id, options) for goal, by_id, options in items]
         given = [
@@ -108,10 +117,12 @@ class StartRules(Machine):
 
         def predict(world: Any, answer: Any) -> None:
             if options in _MALFORMED:
-                raise calls.Refused("PT400", "schema_violation")
+                raise Refused("PT400", "schema_violation")
             calls.start_run(world, wid, options)
 
-        self.perform("start_run", caller, "select app.start_run(%s, %s)", [wid, options], predict, targets=[wid])
+        self.perform(
+            "start_run", caller, "select app.start_run(%s, %s)", [wid, options], predict, targets=[wid]
+        )
 
     @action(what=st.sampled_from(["1", "2", "partitioned", "free", "free"]))
     def settings(self, what: str) -> None:

@@ -29,7 +29,9 @@ from app.work(%s, %s, %s)
 """
 RESULTS = st.sampled_from(["done", "infra", "done", "made", "none", "always", "infra", "broken", "never"])
 # few, sometimes one twice; five are more than any recipe allows
-TASKS = st.sampled_from([[1, 2], [1], [1, 2, 3], [2, 1], [2, 3, 2], [1, 2, 3, 4], [3], [1, 2, 3, 4, 5], [1, 2]])
+TASKS = st.sampled_from(
+    [[1, 2], [1], [1, 2, 3], [2, 1], [2, 3, 2], [1, 2, 3, 4], [3], [1, 2, 3, 4, 5], [1, 2]]
+)
 ERRORS: dict[str, JSON] = {
     "infra": {"code": "infra", "message": "m"},
     "broken": {"code": "broken", "message": "m"},
@@ -64,7 +66,16 @@ class WorkRules(Machine):
     def lanes(self, caller: int) -> list[Lane]:
         """The lanes under a lease, as a caller sees them."""
         return [
-            Lane(run.run_id, a.idx, a.task, a.number, a.lease.queue, a.lease.msg_id, a.lease.read_ct, a.lease.worker)
+            Lane(
+                run.run_id,
+                a.idx,
+                a.task,
+                a.number,
+                a.lease.queue,
+                a.lease.msg_id,
+                a.lease.read_ct,
+                a.lease.worker,
+            )
             for run in self.view(caller).all_runs().values()
             for a in run.attempts
             if a.lease
@@ -88,7 +99,8 @@ class WorkRules(Machine):
         return lane.result(**more)
 
     @action(
-        weight=5, when=lambda self: self.lanes(0),
+        weight=5,
+        when=lambda self: self.lanes(0),
         caller=CALLER,
         picks=st.lists(PICK, min_size=1, max_size=3),
         kind=RESULTS,
@@ -125,7 +137,12 @@ class WorkRules(Machine):
             lane = lanes[pick % len(lanes)]
             self.work("finish", caller, lane.worker, [self.result(caller, lane, "done", tasks[:2])])
 
-    @action(when=lambda self: self.lanes(0), caller=CALLER, pick=PICK, wrong=st.sampled_from(["msgId", "readCt", "worker", "attempt", "twice", "queue", "idx"]))
+    @action(
+        when=lambda self: self.lanes(0),
+        caller=CALLER,
+        pick=PICK,
+        wrong=st.sampled_from(["msgId", "readCt", "worker", "attempt", "twice", "queue", "idx"]),
+    )
     def finish_wrongly(self, caller: int, pick: int, wrong: str) -> None:
         """A token that is wrong in one part, or the same result twice in one call."""
         lanes = self.lanes(caller)
@@ -140,7 +157,14 @@ class WorkRules(Machine):
             result[wrong] += 1
         self.work("finish wrongly", caller, worker, [result, result] if wrong == "twice" else [result])
 
-    @action(weight=2, when=lambda self: self.history, caller=CALLER, pick=st.integers(0, 400), kind=RESULTS, with_good=st.booleans())
+    @action(
+        weight=2,
+        when=lambda self: self.history,
+        caller=CALLER,
+        pick=st.integers(0, 400),
+        kind=RESULTS,
+        with_good=st.booleans(),
+    )
     def finish_late(self, caller: int, pick: int, kind: str, with_good: bool) -> None:
         """A result of any lane that was ever handed out, alone or with one that is held."""
         late = self.history[pick % len(self.history)]
@@ -154,7 +178,9 @@ class WorkRules(Machine):
         """One call of app.work, in any of the ways it may have gone."""
         given: JSON = {"appVersion": VERSION_OF[worker], **want}
         settle = [
-            lambda world, answer, order=order, skip=skip: self._settle(world, answer, caller, worker, results, given, order, skip)
+            lambda world, answer, order=order, skip=skip: self._settle(
+                world, answer, caller, worker, results, given, order, skip
+            )
             for order in (("timers", "leases"), ("leases", "timers"))[: 2 if want.get("recover") else 1]
             for skip in (self._left_alone(caller) if want.get("recover") else [set()])
         ]
@@ -234,14 +260,26 @@ class WorkRules(Machine):
                 if not drain and not world.look(run_id).step(attempt.idx).gate:
                     raise Mismatch(f"the lane of {run_id} should have gone on with step {attempt.idx}")
                 continue
-            if drain or (row[5], row[6], row[7], row[8]) != (attempt.number, lease.queue, lease.msg_id, lease.read_ct):
+            if drain or (row[5], row[6], row[7], row[8]) != (
+                attempt.number,
+                lease.queue,
+                lease.msg_id,
+                lease.read_ct,
+            ):
                 raise Mismatch(f"a lane went on otherwise: {row}")
             work.keep_lane(attempt, lease)
         if continued:
             raise Mismatch(f"lanes went on that should not: {continued}")
 
     def _assign(
-        self, world: World, rows: Sequence[Any], caller: int, worker: str, queue: str, count: int, version: str
+        self,
+        world: World,
+        rows: Sequence[Any],
+        caller: int,
+        worker: str,
+        queue: str,
+        count: int,
+        version: str,
     ) -> None:
         """Any choice is right that takes what waits, in order, and leaves no partition out."""
         alone = not self.others(caller)

@@ -25,7 +25,12 @@ class WorkerRules(WorkRules):
         own = [lane for lane in chosen if lane.worker == mine]
         return own or chosen
 
-    @action(when=lambda self: self.history, caller=CALLER, worker=WORKER, picks=st.lists(PICK, min_size=1, max_size=4))
+    @action(
+        when=lambda self: self.history,
+        caller=CALLER,
+        worker=WORKER,
+        picks=st.lists(PICK, min_size=1, max_size=4),
+    )
     def heartbeat(self, caller: int, worker: str, picks: list[int]) -> None:
         caller, lanes = self.free(caller), self._some(picks, worker)
         leases = [lane.lease() for lane in lanes]
@@ -39,14 +44,19 @@ class WorkerRules(WorkRules):
                 raise Mismatch(f"directives {seen}, expected {expected}")
             extended.update(held)
             moment = world.beat()
-            world.bottom.signs.update({place: moment for place in held})
+            world.bottom.signs.update(dict.fromkeys(held, moment))
 
         self.perform(
             "heartbeat", caller, "select directive, msg_id, idx from app.heartbeat(%s, %s)", [worker, leases], predict,
             targets=[f"worker {worker}", *(lane.run_id for lane in lanes)], writes=True,
         )  # fmt: skip
 
-    @action(when=lambda self: self.history, caller=CALLER, worker=WORKER, picks=st.lists(PICK, min_size=1, max_size=3))
+    @action(
+        when=lambda self: self.history,
+        caller=CALLER,
+        worker=WORKER,
+        picks=st.lists(PICK, min_size=1, max_size=3),
+    )
     def release(self, caller: int, worker: str, picks: list[int]) -> None:
         lanes = self._some(picks, worker)
         leases = [lane.lease() for lane in lanes]
@@ -63,7 +73,11 @@ class WorkerRules(WorkRules):
             targets=[lane.run_id for lane in lanes],
         )  # fmt: skip
 
-    @action(caller=CALLER, worker=st.sampled_from([*WORKERS, "w3", "nobody"]), what=st.sampled_from(["again", "again", "keep", "leave"]))
+    @action(
+        caller=CALLER,
+        worker=st.sampled_from([*WORKERS, "w3", "nobody"]),
+        what=st.sampled_from(["again", "again", "keep", "leave"]),
+    )
     def register_or_retire(self, caller: int, worker: str, what: str) -> None:
         if what == "leave":
             self.retire(caller, worker)

@@ -22,7 +22,15 @@ from .work import MOST_RECOVERIES
 
 EXAMPLES = int(os.environ.get("SISU_MODEL_EXAMPLES", "250"))
 CALLS = 8
-STATES = ("ENQUEUED", "PENDING", "WAITING_INPUT", "SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+STATES = (
+    "ENQUEUED",
+    "PENDING",
+    "WAITING_INPUT",
+    "SUCCESS",
+    "ERROR",
+    "CANCELLED",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+)
 WORK = "select run_id, idx, task_key, attempt, queue_name, msg_id, read_ct from app.work('w1', %s, %s)"
 
 
@@ -36,10 +44,14 @@ class Stage:
         self.lanes: list[dict[str, Any]] = []
         self.runs = [intent_id(intent(n)) for n in range(8)]
         for goal, name in enumerate(["asks", "chain", "four", "stubborn", "chain", "chain", "fans"]):
-            self._call("select app.start_run(%s, %s)", self.runs[goal], {"recipeName": name, "queuePartitionKey": f"p{goal}", "priority": goal})
+            self._call(
+                "select app.start_run(%s, %s)",
+                self.runs[goal],
+                {"recipeName": name, "queuePartitionKey": f"p{goal}", "priority": goal},
+            )
         waits, good, gated, bad, stopped, deadly, fanned, in_line = self.runs
-        self._finish(good), self._finish(good)
-        self._finish(gated), self._finish(gated)
+        for run_id in (good, good, gated, gated):
+            self._finish(run_id)
         self._finish(bad, status="ERROR", error={"code": "broken", "message": "m"})
         self._call("select app.cancel_run(%s, 'ann', 'x')", stopped)
         for _ in range(MOST_RECOVERIES + 1):
@@ -56,7 +68,12 @@ class Stage:
         self._call("select app.start_run(%s, %s)", in_line, {"recipeName": "queues"})
         leases = [{key: lane[key] for key in lane if key != "attempt"} for lane in self.lanes]
         answers = [{"decision": "yes"}, {"decision": "no"}, {"n": 1}]
-        self.held = {"result": self.lanes, "lease": leases, "payload": answers, "value": ["chain", "live", "2"]}
+        self.held: dict[str, list[dict[str, Any]]] = {
+            "result": self.lanes,
+            "lease": leases,
+            "payload": answers,
+            "value": ["chain", "live", "2"],
+        }
         self._call("select app.put_setting('default_recipe', '\"chain\"')")
         found = {row[0] for row in self.conn.execute("select distinct status from app.runs").fetchall()}
         assert found == set(STATES), found
@@ -124,13 +141,15 @@ def test_a_refused_call_is_pt4xx_and_changes_no_row(
         ]
         note(f"{function.name} {chosen}")
         given_ = sql.SQL(", ").join(
-            sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(kind)) if name else sql.SQL("%s::{}").format(sql.SQL(kind))  # type: ignore[arg-type]
+            sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(kind))
+            if name
+            else sql.SQL("%s::{}").format(sql.SQL(kind))
             for name, kind, _ in chosen
         )
         conn.execute("savepoint before_the_call")
         conn.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
         try:
-            statement = sql.SQL("select * from {}({})").format(sql.SQL(function.name), given_)  # type: ignore[arg-type]
+            statement = sql.SQL("select * from {}({})").format(sql.SQL(function.name), given_)
             conn.execute(statement, [value for _, _, value in chosen]).fetchall()
             outcome = "accepted"
         except psycopg.Error as error:
@@ -150,7 +169,9 @@ def test_a_refused_call_is_pt4xx_and_changes_no_row(
         deadline=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
-        phases=[Phase.generate, Phase.shrink] if os.environ.get("SISU_MODEL_SHRINK") != "0" else [Phase.generate],
+        phases=[Phase.generate, Phase.shrink]
+        if os.environ.get("SISU_MODEL_SHRINK") != "0"
+        else [Phase.generate],
     )
     @given(data=st.data())
     def sequences(data: st.DataObject) -> None:

@@ -57,7 +57,9 @@ def holder(world: World, worker: str, item: JSON) -> tuple[Run, Attempt] | None:
     return None
 
 
-def commit(world: World, worker: str, results: Iterable[JSON]) -> tuple[list[JSON], list[tuple[str, Attempt, Lease]]]:
+def commit(
+    world: World, worker: str, results: Iterable[JSON]
+) -> tuple[list[JSON], list[tuple[str, Attempt, Lease]]]:
     """Results are taken, or refused alone. Returns the refused ones, and the lanes whose next step may stay."""
     refused, lanes, seen = [], [], []
     for result in results:
@@ -104,9 +106,13 @@ def recover_leases(world: World, skip: Collection[str], busy: Collection[tuple[s
     """Expired leases are taken over; `busy` are the messages that others have their hands on."""
     for run_id, run in sorted(world.all_runs().items()):
         if run_id not in skip:
-            lose_all(world, run_id, lambda attempt: _expired(world, attempt), "lease_expired", MOST_RECOVERIES)
+            lose_all(
+                world, run_id, lambda attempt: _expired(world, attempt), "lease_expired", MOST_RECOVERIES
+            )
             continue
-        expired = [attempt.lease for attempt in run.attempts if attempt.lease and world.expired(attempt.lease)]
+        expired = [
+            attempt.lease for attempt in run.attempts if attempt.lease and world.expired(attempt.lease)
+        ]
         if known.A_LEASE_THAT_IS_LEFT_ALONE_IS_RENEWED and expired:
             world.locks.add(run_id)
             for lease in expired:
@@ -133,8 +139,8 @@ def lose_all(world: World, run_id: str, which: Any, code: str, most: int | None)
     if not places:
         return 0
     run = world.edit(run_id)
-    going_on = moves.lose(run, [run.at(place) for place in places], code, most)
-    return going_on if known.LANES_OF_ENDED_RUNS_ARE_NOT_COUNTED else len(places)
+    moves.lose(run, [run.at(place) for place in places], code, most)
+    return len(places)
 
 
 def registered(world: World, name: str) -> None:
@@ -164,7 +170,9 @@ def heartbeat(world: World, name: str, leases: Sequence[JSON]) -> tuple[dict[Any
 
 def _went_on(world: World, name: str, item: JSON) -> bool:
     run = world.find(item["runId"])
-    return any(holder(world, name, {**item, "idx": idx}) for idx in range(len(run.recipe.steps) if run else 0))
+    return any(
+        holder(world, name, {**item, "idx": idx}) for idx in range(len(run.recipe.steps) if run else 0)
+    )
 
 
 def release(world: World, name: str, leases: Sequence[JSON], skip: Collection[str]) -> int:
@@ -174,7 +182,9 @@ def release(world: World, name: str, leases: Sequence[JSON], skip: Collection[st
         found = holder(world, name, item)
         if found is not None and found[0].run_id not in skip:
             place = found[1].spot
-            count += lose_all(world, found[0].run_id, lambda a, place=place: a.spot == place, "lease_released", None)
+            count += lose_all(
+                world, found[0].run_id, lambda a, place=place: a.spot == place, "lease_released", None
+            )
     return count
 
 
