@@ -175,10 +175,10 @@ def test_ids_and_queries_are_checked(api: Api) -> None:
 METHODS = [
     ("GET", "/api/intents", "POST"),
     ("DELETE", "/api/runs", "POST"),
-    ("POST", f"/api/runs/{MISSING}", "GET"),
+    ("POST", f"/api/runs/{MISSING}", "GET, HEAD"),
     ("PUT", f"/api/ops/wf/{MISSING}/cancel", "POST"),
-    ("OPTIONS", "/api/ops/wf", "GET"),
-    ("PATCH", "/api/artifacts/1", "GET"),
+    ("OPTIONS", "/api/ops/wf", "GET, HEAD"),
+    ("PATCH", "/api/artifacts/1", "GET, HEAD"),
 ]
 
 
@@ -186,6 +186,15 @@ def test_a_wrong_method_is_405_and_says_which(api: Api) -> None:
     answers = [(api.http.request(method, path), allow) for method, path, allow in METHODS]
     assert {(a.status_code, a.json()["code"]) for a, _ in answers} == {(405, "method_not_allowed")}
     assert [a.headers["allow"] for a, _ in answers] == [allow for _, allow in answers]
+
+
+def test_head_is_get_without_the_body(api: Api) -> None:
+    run = api.run()
+    for path in (f"/api/runs/{run}", "/api/ops/wf", "/openapi.json", "/api/runs/nope"):
+        head, get = api.http.head(path), api.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers["content-length"] == get.headers["content-length"]
+    assert api.http.head("/api/runs").headers["allow"] == "POST"
 
 
 def test_a_plan_is_approved(api: Api, conn: psycopg.Connection[Any]) -> None:

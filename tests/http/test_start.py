@@ -67,7 +67,7 @@ def test_a_port_that_is_taken_is_named(dsn: str) -> None:
         code, said = refused({"DATABASE_URL": dsn, "PORT": port})
         assert (code, f"PORT: cannot listen on 127.0.0.1:{port}" in said) == (2, True), said
         code, said = refused({"DATABASE_URL": dsn, "PORT": "0"}, "--admin-port", port)
-        assert (code, "--admin-port: cannot listen" in said) == (2, True), said
+        assert (code, "ADMIN_PORT: cannot listen" in said) == (2, True), said
 
 
 def test_a_database_that_says_otherwise_is_refused(dsn: str, conn: psycopg.Connection[Any]) -> None:

@@ -71,7 +71,7 @@ def api(
     application = prepare(config, settings)
     sockets = [listening(settings.host, settings.port, "PORT")]
     if admin_port is not None:
-        sockets.append(listening(admin_host, admin_port, "--admin-port"))
+        sockets.append(listening(admin_host, admin_port, "ADMIN_PORT"))
     serve(application, sockets)
 
 

@@ -116,7 +116,7 @@ def runner(
             heartbeat_interval=heartbeat,
             once=once,
             until_idle=until_idle,
-            admin=None if admin_port is None else listening(admin_host, admin_port, "--admin-port"),
+            admin=None if admin_port is None else listening(admin_host, admin_port, "ADMIN_PORT"),
         )
         code = run(config, options, wanted)
     leave(code)

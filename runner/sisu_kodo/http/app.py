@@ -114,9 +114,8 @@ async def _failed(request: Request, error: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = ", ".join(
-            sorted(word.strip() for word in (error.headers or {}).get("Allow", "").split(","))
-        )
+        words = {word.strip() for word in (error.headers or {}).get("Allow", "").split(",")}
+        allowed = ", ".join(sorted(words | ({"HEAD"} if "GET" in words else set())))
         told = {"error": f"{request.method} is not for this route", "code": "method_not_allowed"}
         return answer({**told, "hint": f"it takes {allowed}"}, 405, {"allow": allowed})
     if error.status_code == 404:

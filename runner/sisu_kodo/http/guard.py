@@ -49,6 +49,8 @@ class Guard:
         scope.setdefault("state", {})["trace_id"] = trace_id
         began = time.perf_counter()
         status = 0
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            scope = {**scope, "method": "GET"}
 
         async def answered(message: Message) -> None:
             nonlocal status
@@ -67,7 +69,7 @@ class Guard:
         except ClientDisconnect:
             pass
         except Exception as error:
-            _log.error("http.failed", error, trace_id=trace_id, method=scope["method"], path=scope["path"])
+            _log.error("http.failed", error, trace_id=trace_id, method=scope["method"], path=_path(scope))
             if not status:
                 await internal(trace_id)(scope, receive, answered)
         finally:
@@ -96,11 +98,17 @@ class Guard:
         level(
             "http.answered",
             method=scope["method"],
-            path=scope["path"],
+            path=_path(scope),
             status=status,
             ms=round(seconds * 1000, 1),
             trace_id=trace_id if status >= 500 else None,
         )
+
+
+def _path(scope: Scope) -> str:
+    """As it was sent, percent-encoded: one line whatever is in it."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
+    return raw.decode("ascii", "backslashreplace")[:300]
 
 
 def trace_id_of(headers: Headers) -> str:
