@@ -1,4 +1,4 @@
-"""docs/manual.md as it stands: its blocks in one shell, against `sisu dev`; what stands behind → comes out."""
+"""docs/manual.md as it stands: its blocks in one shell, against `sisu dev`; what is behind → comes out."""
 
 from __future__ import annotations
 
