@@ -25,7 +25,7 @@ help: ## this table
 venv: $(STAMP) ## .venv with everything installed; again when pyproject.toml changes
 demo: $(STAMP) ## the golden path on real input, live: plan, approve, execute, prove
 	@$(SISU) demo $(ARGS)
-dev: $(STAMP) ## everything that is missing of database and worker, in this terminal
+dev: $(STAMP) ## everything that is missing of database, API and worker, in this terminal
 	@$(SISU) dev $(ARGS)
 
 $(STAMP): pyproject.toml
@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 # --- proofs -------------------------------------------------------------------------------------------------------
-.PHONY: test quick lint bench-quick
+.PHONY: test quick lint bench-quick bench-http
 test: lint ## every test: SQL tests in pgTAP style, pytest, linters and types
 	@$(BIN)/python -m pytest $(ARGS)
 quick: $(STAMP) ## the fast half: SQL, policy, contracts and unit tests
@@ -48,6 +48,8 @@ lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/mypy
 bench-quick: $(STAMP) ## runs/s, steps/s and latency beside the server's own ceiling
 	@$(BIN)/python -m bench.quick $(ARGS)
+bench-http: $(STAMP) ## POST /api/runs at 16 clients beside the same SQL called directly
+	@$(BIN)/python -m bench.http $(ARGS)
 
 .PHONY: wf\:intent\:chaos\:soak
 wf\:intent\:chaos\:soak: $(STAMP) ## runs under fire: kill -9, SIGSTOP, lost connections; 0 duplicates (ARGS="--rounds 3")

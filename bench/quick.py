@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sisu_kodo import database
-from sisu_kodo.cli.processes import start_runner, stop_runner
+from sisu_kodo.cli.processes import start_runner, stop_sisu
 from sisu_kodo.client import TERMINAL, Client, connected
 from sisu_kodo.config import Config, load_config
 from sisu_kodo.queries import parse
@@ -245,7 +245,7 @@ def idle_latency(dsn: str, client: Client, conn: Connection[dict[str, Any]], run
         finish(client, "warm-up", 30.0)
         ids = [finish(client, f"latency {n}", 10.0) for n in range(runs)]
     finally:
-        stop_runner(process)
+        stop_sisu(process)
     return [row["ms"] for row in conn.execute(_SQL["latency"], {"run_ids": ids})]
 
 

@@ -19,7 +19,7 @@ comment on column app.queues.queue_name is 'Name, also of the pgmq queue that ho
 comment on column app.queues.partitioned is 'True: every run on this queue must carry a queuePartitionKey.';
 comment on column app.queues.lease_seconds is 'How long a claimed step stays with a worker that gives no sign of life.';
 comment on column app.queues.max_recoveries is 'How many times in a row a step may lose its worker before the run is MAX_RECOVERY_ATTEMPTS_EXCEEDED.';
-comment on column app.queues.paused_at is 'Since when nothing of it is claimed; null while it is served. What is under way goes on.';
+comment on column app.queues.paused_at is 'Since when nothing of it is handed out; null while it is served. A step under way ends, the next one waits in line.';
 comment on column app.queues.paused_by is 'Who paused it.';
 comment on column app.queues.pause_reason is 'Why.';
 

@@ -6,6 +6,7 @@
 --   app.drop_leases(queue, msg_ids)                the lanes are over
 --   app.expired_leases(queue, seconds, n)          takes messages whose holder gave no sign of life
 --   app.leases(), app.lease_ends(queue, msg_id)    all of them, or the end of one, for the oracles
+--   app.missing_queues() → names                   queues that ensure_queues would make
 --   app.rebuild_dispatch() → made, dropped         everything here is derived: makes it anew from app.run_steps
 --
 -- Invariant: a step attempt that is PENDING and has no open tasks has exactly one message, and every message has such an attempt.
@@ -26,6 +27,18 @@ begin
 end
 $$;
 comment on function app.ensure_queues() is 'Creates the pgmq queue of every app.queues row that has none yet.';
+
+create or replace function app.missing_queues()
+returns text[]
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select array(select q.queue_name from app.queues as q where not exists (select from pgmq.meta as m where m.queue_name = q.queue_name) order by 1);
+$$;
+comment on function app.missing_queues() is 'Queues that have no pgmq queue yet.';
 
 create or replace function app.send_leases(queue text, lanes jsonb[], seconds integer)
 returns bigint[]

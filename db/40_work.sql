@@ -4,7 +4,7 @@
 --
 --   results  [{runId, idx, taskKey, attempt, queue, msgId, readCt, status, output, artifacts, tasks, receipt, error, spanId}]
 --           a WAITING one has wait {seq, kind, name, ms | gate} instead: the handler sleeps or asks, and its attempt is parked
---   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases and fire due timers;
+--   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases, fire what is due;
 --                                                                       drain: give no next step of a lane, it goes back in line
 --   rows     assigned: a new lane with its context · continued: the next step of a lane the worker keeps · refused: fenced off
 --
@@ -202,7 +202,9 @@ begin
   end if;
   finished := case when is_plain then accepted else app.settle_results(accepted, t) end;
 
-  kept := app.advance(finished, work_lanes => not drain, worker => worker, t => t);
+  -- on a paused queue lanes stop at the step boundary
+  kept := app.advance(finished, worker => worker, t => t, work_lanes => not drain and not exists (
+    select from app.queues as q where q.paused_at is not null and q.queue_name in (select f.queue_name from unnest(finished) as f)));
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
   from unnest(accepted) as l
   where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
@@ -282,6 +284,7 @@ begin
   if (work.want ->> 'recover')::boolean then
     perform app.recover_leases();
     perform app.fire_timers();
+    perform app.fire_schedules();
   end if;
   if exists (select from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w where w.value <> '0')
     and not exists (select from app.workers as w where w.worker = work.worker and w.stopped_at is null)

@@ -194,7 +194,8 @@ begin
   with policy as (
     select f as f, f.task_key = '' as is_step, c.*, r.budget,
       (select count(*) from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key
-         and s.status = 'ERROR' and not s.lost and s.enqueued_at >= coalesce(r.reopened_at, '-infinity')) as used,
+         and s.status = 'ERROR' and not s.lost and s.ended_at >= coalesce(r.reopened_at, '-infinity')
+         and not coalesce(s.error ->> 'code' = 'cancelled' and s.enqueued_at < r.reopened_at, false)) as used,
       -- the cancel before the last resume reached its handler: no failure, the step begins anew
       f.error ->> 'code' = 'cancelled' and exists (
         select from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt

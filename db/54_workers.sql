@@ -23,6 +23,7 @@ declare
   held text[];
   again app.run_steps[];
   poisoned app.run_steps[];
+  n integer;
   stopped text[];
 begin
   held := array(
@@ -54,8 +55,8 @@ begin
   )
   select array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' = lose_leases.code),
     array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' <> lose_leases.code),
-    array_agg(distinct (e.s).run_id) filter (where (e.s).status = 'CANCELLED' or (e.s).error ->> 'code' <> lose_leases.code)
-  into again, poisoned, stopped from ended as e;
+    array_agg(distinct (e.s).run_id) filter (where (e.s).status = 'CANCELLED' or (e.s).error ->> 'code' <> lose_leases.code), count(*)
+  into again, poisoned, stopped, n from ended as e;
 
   if again is not null then
     perform app.enqueue_attempts(
@@ -71,10 +72,10 @@ begin
     perform app.note_ends(stopped);
   end if;
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
-  return coalesce(cardinality(again), 0) + coalesce(cardinality(poisoned), 0);
+  return n;
 end
 $$;
-comment on function app.lose_leases(app.lease[], text, text) is 'Ends the attempts that hold these leases and puts new ones in line. Runs that somebody else holds at this moment are left for the next time.';
+comment on function app.lose_leases(app.lease[], text, text) is 'Ends the attempts that hold these leases and puts new ones in line, where their runs go on; returns how many it ended. Runs that somebody else holds at this moment are left for the next time.';
 
 create or replace function app.recover_leases()
 returns integer

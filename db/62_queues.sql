@@ -1,6 +1,6 @@
 -- Queues on duty: stop handing out work, and go on.
 --
---   app.pause_queue(queue_name, actor, reason, dry_run)        nothing of it is claimed any more; what is under way goes on
+--   app.pause_queue(queue_name, actor, reason, dry_run)        nothing of it is handed out any more; a step under way ends, the next waits
 --   app.unpause_queue(queue_name, actor, reason, dry_run)      it is served again, at once
 --   app.recover()                                              by hand what a runner does for the others: expired leases, due timers
 --
@@ -77,7 +77,7 @@ as $$
   select app.set_pause(queue_name, true, actor, reason, dry_run);
 $$;
 comment on function app.pause_queue(text, text, text, boolean) is
-  'Pauses a queue: no step of it is claimed any more, whatever is under way goes on. Returns {accepted, queueName, paused, pausedAt, dryRun}. PT404 queue_not_found, PT409 queue_paused.';
+  'Pauses a queue: no step of it is handed out any more; one under way ends, and the next waits in line. Returns {accepted, queueName, paused, pausedAt, dryRun}. PT404 queue_not_found, PT409 queue_paused.';
 
 create or replace function app.unpause_queue(queue_name text, actor text, reason text, dry_run boolean default false)
 returns jsonb
@@ -105,8 +105,9 @@ begin
   return jsonb_build_object(
     'expiredLeases', (select count(*) from app.leases() as l where l.expires_at < clock_timestamp()),
     'dueTimers', (
-      select count(*) from (select from app.timers as m where m.fired_at is null and m.closed_at is null and m.fire_at <= app.now() limit 1000) as m));
+      select count(*) from (select from app.timers as m where m.fired_at is null and m.closed_at is null and m.fire_at <= app.now() limit 1000) as m),
+    'dueSchedules', (select count(*) from app.schedules as s where s.next_at <= app.now()));
 end
 $$;
 comment on function app.recover() is
-  'By hand what runners do for one another: takes over expired leases and fires due timers, up to 100 per queue and 100 in all. Returns what is left {expiredLeases, dueTimers}: call again while there is any. Steps go in line; a worker is needed to go on.';
+  'By hand what runners do for one another: takes over expired leases and fires due timers and schedules, up to 100 per queue, 100 timers and 20 schedules. Returns what is left {expiredLeases, dueTimers, dueSchedules}: call again while there is any. Steps go in line; a worker is needed to go on.';

@@ -142,6 +142,13 @@ with recursive line (queue_name, app_version) as (
     select m.run_id, m.kind, m.fire_at from app.timers as m
     where m.fired_at is null and m.closed_at is null and m.fire_at < app.now() - interval '60 seconds' order by m.fire_at limit 1000) as m
   union all
+  select 2, 'overdue schedule', null, null, coalesce(s.owed_until, s.next_at), format('a tick of the schedule %s is due and nobody fires it', s.name), 'select app.recover()', null
+  from app.schedules as s where coalesce(s.owed_until, s.next_at) < app.now() - interval '60 seconds'
+  union all
+  select 5, 'refused schedule', null, null, s.last_tick_at, format('the schedule %s could not start its last tick: %s: %s', s.name, s.last_error ->> 'code', s.last_error ->> 'message'),
+    format('select * from app.v_schedules where name = %L', s.name), null
+  from app.schedules as s where s.last_error is not null and s.paused_at is null
+  union all
   select 3, 'dead lane', r.run_id, null, r.ended_at, r.error ->> 'message', format('select app.resume_run(%L, actor => ''me'', reason => ''…'')', r.run_id), null
   from (
     select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 1000) as r
@@ -167,4 +174,18 @@ select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) 
 from item as i left join app.runs as r on r.run_id = i.run_id left join app.recipes as c on c.recipe_id = r.recipe_id
 order by i.urgency, i.deadline, i.since;
 comment on view app.v_ops_inbox is
-  'What needs a human, most urgent first: gates about to expire, paused queues, stalled runs, overdue timers, dead lanes, open gates, runs that failed in the last 24 hours. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
+  'What needs a human, most urgent first: gates about to expire, paused queues, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
+
+create or replace view app.v_schedules as
+select s.name, s.cron, s.timezone,
+  coalesce(s.options ->> 'recipeName', (select d.value #>> '{}' from app.settings as d where d.key = 'default_recipe')) as recipe,
+  case when s.paused_at is not null then 'paused' when s.next_at is null then 'over'
+    when coalesce(s.owed_until, s.next_at) < app.now() - interval '1 minute' then 'overdue' when s.last_error is not null then 'refused'
+    when s.owed_until is not null then 'catching up' else 'ok' end as health,
+  s.next_at, array(select app.cron_ticks(s.cron, s.timezone, greatest(s.next_at, app.now()), 3) where s.next_at is not null) as ticks_after,
+  s.last_tick_at, e.outcome as last_outcome, e.run_id as last_run_id, r.status as last_run_status, s.last_error,
+  s.catch_up, s.catch_up_cap, s.grace_seconds, s.paused_at, s.paused_by, s.pause_reason, s.intent, s.options, s.created_at, s.updated_at
+from app.schedules as s
+  left join app.schedule_ticks as e on e.name = s.name and e.tick_at = s.last_tick_at
+  left join app.runs as r on r.run_id = e.run_id;
+comment on view app.v_schedules is 'Schedules: the next tick and those after it, what became of the last, and how it is: ok, paused, overdue (nobody fires it), refused (the last tick could not start), catching up, or over (no tick within eight years).';

@@ -3,7 +3,8 @@
 --   select * from app.v_invariants;        law, run_id, detail
 --
 -- v_open_laws looks at what can be open, not at history: runs by status through an index, leases through the short pgmq tables. v_ended_laws
--- looks for what can be broken in runs that are over, in the newest thousand of each terminal status. Each law has a test that breaks it on purpose.
+-- looks for what can be broken in runs that are over, in the newest thousand of each terminal status; v_schedule_laws looks at
+-- schedules and their newest ticks. Each law has a test that breaks it on purpose.
 
 create or replace view app.v_open_steps as
 select s.*, r.status as run_status, r.recipe_id
@@ -97,8 +98,8 @@ comment on view app.v_open_laws is 'Broken laws of what is under way: law, run_i
 
 create or replace view app.v_ended_laws as
 with step as materialized (
-  select s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.status, s.tasks_open, s.input, s.cached_from, s.lost, s.enqueued_at, r.recipe_id, r.reopened_at,
-    r.status as run_status
+  select s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.status, s.tasks_open, s.input, s.cached_from, s.lost, s.ended_at, r.recipe_id, r.reopened_at,
+    coalesce(s.error ->> 'code' = 'cancelled' and s.enqueued_at < r.reopened_at, false) as told_to_stop
   from app.v_ended_runs as e join app.runs as r using (run_id) join app.run_steps as s using (run_id)
 )
 select 'a step that ended well left an artifact' as law, s.run_id, format('%s attempt %s has none', s.step_id, s.attempt) as detail
@@ -130,7 +131,7 @@ from step as s where s.cached_from is null group by s.run_id, s.idx, s.task_key 
 union all
 select 'a step is tried no more often than its recipe says', s.run_id, format('%s failed %s times', min(s.step_id), count(*))
 from step as s join app.recipe_steps as c on c.recipe_id = s.recipe_id and c.idx = s.idx
-where s.status = 'ERROR' and not s.lost and s.enqueued_at >= coalesce(s.reopened_at, '-infinity')
+where s.status = 'ERROR' and not s.lost and not s.told_to_stop and s.ended_at >= coalesce(s.reopened_at, '-infinity')
 group by s.run_id, s.idx, s.task_key having count(*) > max(case s.task_key when '' then c.max_attempts else c.fan_max_attempts end)
 union all
 select 'a step succeeds with all its tasks', s.run_id, format('%s succeeded although task %s had not', s.step_id, k.task_key)
@@ -163,18 +164,43 @@ where e.status = 'CANCELLED'
   and not exists (select from app.gates as g where g.run_id = e.run_id and g.status = 'EXPIRED' and g.on_expiry = 'cancel')
 union all
 select 'a run bears the name of its intent', e.run_id, format('its intent is %s', r.intent_id)
-from app.v_ended_runs as e join app.runs as r using (run_id) where r.run_id like 'ih\_%' and r.forked_from is null and r.run_id <> r.intent_id
-union all
-select 'a run stays within its budget', e.run_id, format('%s attempts, %s tasks made', u.attempts, u.tasks)
-from app.v_ended_runs as e join app.runs as r using (run_id)
-  cross join lateral (
-    select count(*) filter (where not s.lost and s.cached_from is null) as attempts, count(distinct (s.idx, s.task_key)) filter (where s.task_key <> '') as tasks
-    from app.run_steps as s where r.budget is not null and s.run_id = e.run_id) as u
-where u.attempts > (r.budget ->> 'attempts')::integer or u.tasks > (r.budget ->> 'tasks')::integer;
+from app.v_ended_runs as e join app.runs as r using (run_id) where r.run_id like 'ih\_%' and r.forked_from is null and r.run_id <> r.intent_id;
 comment on view app.v_ended_laws is 'Broken laws of the newest runs that are over: law, run_id, detail.';
+
+create or replace view app.v_new_ticks as
+select e.* from app.schedules as s
+  cross join lateral (select e.* from app.schedule_ticks as e where e.name = s.name order by e.tick_at desc limit 20) as e;
+comment on view app.v_new_ticks is 'The newest twenty rows of ticks of every schedule.';
+
+create or replace view app.v_schedule_laws as
+select 'a started tick has its run' as law, e.run_id, format('the intent of the tick %s of schedule %s is another', e.tick_at, e.name) as detail
+from app.v_new_ticks as e left join app.runs as r using (run_id) left join app.intents as i using (intent_id)
+where e.outcome = 'started' and i.body #> '{inputs,scheduledTick}' is distinct from
+  jsonb_build_object('schedule', e.name, 'at', to_char(e.tick_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+union all
+select 'a run tells its tick once', e.run_id, format('%s artifacts tell the tick %s of schedule %s', k.n, e.tick_at, e.name)
+from app.v_new_ticks as e
+  cross join lateral (select count(*) as n from app.artifacts as a where a.run_id = e.run_id and a.step_id = 'ScheduledTick' and a.step_idx is null) as k
+where e.outcome = 'started' and k.n <> 1
+union all
+select 'a skipped tick did not start', e.run_id, format('the tick %s of schedule %s is in the stretch skipped until %s', e.tick_at, e.name, k.tick_at)
+from app.v_new_ticks as k join app.schedule_ticks as e on e.name = k.name and e.tick_at >= k.first_tick_at and e.tick_at < k.tick_at
+where k.outcome = 'skipped'
+union all
+select 'the next tick is not decided yet', e.run_id, format('the tick %s of schedule %s was %s, the next is %s', e.tick_at, e.name, e.outcome, s.next_at)
+from app.schedules as s join app.v_new_ticks as e on e.name = s.name and e.tick_at >= s.next_at
+union all
+select 'who paused a schedule is on record', 'schedule/' || s.name, format('paused by %s without an OPS artifact', s.paused_by)
+from app.schedules as s
+where s.paused_at is not null and not exists (
+  select from app.artifacts as a where a.run_id = 'schedule/' || s.name and a.step_id = 'OPS' and a.inline ->> 'op' = 'pause'
+    and (a.inline -> 'at')::bigint = floor(extract(epoch from s.paused_at) * 1000));
+comment on view app.v_schedule_laws is 'Broken laws of schedules and their newest ticks: law, run_id, detail.';
 
 create or replace view app.v_invariants as
 select law, run_id, detail from app.v_open_laws
 union all
-select law, run_id, detail from app.v_ended_laws;
+select law, run_id, detail from app.v_ended_laws
+union all
+select law, run_id, detail from app.v_schedule_laws;
 comment on view app.v_invariants is 'One row per broken law: law, run_id, detail. Empty is healthy.';

@@ -2,7 +2,7 @@
 --
 --   app_api     starts, reads, answers gates, controls  a shim, an application
 --   app_worker  claims and commits                      a runner
---   app_ops     recipes, queues, settings               a person on duty
+--   app_ops     recipes, schedules, queues, settings    a person on duty
 --   app_read    the oracles                             a dashboard
 
 revoke all on schema app from public;
@@ -38,6 +38,21 @@ grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
   app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover()
 to app_ops;
+grant execute on function
+  app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
+  app.delete_schedule(text, text, text, boolean)
+to app_ops;
+grant execute on function
+  app.cron_next(text, text, timestamptz), app.cron_previous(text, text, timestamptz), app.cron_ticks(text, text, timestamptz, integer)
+to app_api, app_ops, app_read;
+grant select on app.v_schedules to app_api, app_ops, app_read;
+grant execute on function app.arguments(text, jsonb, jsonb, jsonb) to app_api, app_ops;
+grant execute on function app.queue_depth(), app.health(), app.gauges() to app_api, app_worker, app_ops, app_read;
+grant execute on function
+  app.page_run(text), app.page_tasks(text, integer, integer), app.page_step(text, integer, text), app.gate_exhibits(text, text),
+  app.search_runs(jsonb), app.page_ops(), app.page_recipes(), app.page_recipe(text, integer), app.page_charts()
+to app_api, app_ops, app_read;
+grant select on app.v_arguments to app_api;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;
 grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants,

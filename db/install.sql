@@ -17,6 +17,7 @@ begin;
 \ir 10_run_steps.sql
 \ir 12_gates.sql
 \ir 14_timers.sql
+\ir 15_schedules.sql
 \ir 16_artifacts.sql
 \ir 18_workers.sql
 \ir 19_run_ends.sql
@@ -46,6 +47,9 @@ begin;
 \ir 52_artifacts.sql
 \ir 54_workers.sql
 \ir 55_checkpoints.sql
+\ir 56_cron.sql
+\ir 57_schedules.sql
+\ir 58_ticks.sql
 \ir 59_traces.sql
 
 -- what a person may do
@@ -58,7 +62,10 @@ begin;
 \ir 80_views.sql
 \ir 81_invariants.sql
 \ir 82_explain.sql
+\ir 84_http.sql
 \ir 85_dbos.sql
+\ir 86_pages.sql
+\ir 87_board.sql
 \ir 90_grants.sql
 
 select app.ensure_queues();

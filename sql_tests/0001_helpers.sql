@@ -2,7 +2,7 @@
 --
 --   a_recipe · the_four_steps · an_intent · a_run · a_run_at · a_worker        what there is
 --   work_once · done · failed · lease · report · finish_step · fail_step      what a runner does
---   age_leases · recover                                                      what time does
+--   age_leases · recover · clock_to · a_schedule                              what time does
 --   status_of · error_of · faults_of · row_counts · everything                what one sees
 
 \set ON_ERROR_STOP on
@@ -129,6 +129,22 @@ create or replace function app_test.recover(worker text default 'w9') returns vo
   select app_test.work_once(worker, 'intentQ', 0, '{"recover": true}');
   select null
 $$;
+
+-- Moves the engine's clock forward to an instant.
+create or replace function app_test.clock_to(t timestamptz) returns void language sql as $$
+  select app.advance(t - app.now());
+  select null
+$$;
+
+-- A schedule of the recipe plain, which is made when it is missing.
+create or replace function app_test.a_schedule(name text default 'nightly', cron text default '0 3 * * *', more jsonb default '{}') returns text language plpgsql as $$
+begin
+  if not exists (select from app.recipes as r where r.name = 'plain') then
+    perform app_test.a_recipe();
+  end if;
+  return app.put_schedule(jsonb_build_object('name', a_schedule.name, 'cron', a_schedule.cron, 'options', '{"recipeName": "plain"}'::jsonb,
+    'intent', '{"goal": "g", "inputs": {"n": 1}, "constraints": {}}'::jsonb) || more, 'ann', 'test') ->> 'name';
+end $$;
 
 create or replace function app_test.status_of(run_id text) returns text language sql as $$
   select r.status from app.runs as r where r.run_id = $1

@@ -1,6 +1,6 @@
 -- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
 begin;
-select plan(34);
+select plan(38);
 
 select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
 select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
@@ -24,6 +24,9 @@ select app.cancel_run(:'stopped', 'ann', 'x') \g /dev/null
 select app.fork_run(:'finished', 1, 'ann', 'once more') ->> 'forkedWorkflowID' as fork \gset
 update app.run_steps set priority = 0 where run_id = :'fork' and status = 'ENQUEUED';
 select app_test.finish_step() \g /dev/null
+select app_test.a_schedule('nightly'), app_test.a_schedule('resting'), app.pause_schedule('resting', 'ann', 'x'),
+  app_test.clock_to(date_trunc('day', app.now()) + interval '3 days 3 hours'), app.fire_schedules() \g /dev/null
+select run_id as ticked from app.schedule_ticks where outcome = 'started' \gset
 select is_empty('select * from app.v_invariants', 'one run of each kind: healthy');
 
 -- the laws broken by a statement, which is undone
@@ -72,9 +75,13 @@ insert into broken values
   ('who reopened a run is on record', :'mended', format('delete from app.artifacts where run_id = %L and step_id = ''OPS''', :'mended')),
   ('who cancelled a run is on record', :'stopped', format('delete from app.artifacts where run_id = %L and step_id = ''OPS''', :'stopped')),
   ('a run bears the name of its intent', :'joined', format('update app.runs set intent_id = %L where run_id = %L', :'finished', :'joined')),
-  ('a run stays within its budget', :'joined', format('update app.runs set budget = ''{"tasks": 1}'' where run_id = %L', :'joined')),
+  ('a started tick has its run', :'ticked', 'update app.schedule_ticks set tick_at = tick_at - interval ''1 minute'' where outcome = ''started'''),
+  ('a run tells its tick once', :'ticked', format('insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at) select run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at from app.artifacts where run_id = %L and step_id = ''ScheduledTick''', :'ticked')),
+  ('a skipped tick did not start', :'ticked', 'update app.schedule_ticks set tick_at = tick_at + interval ''1441 minutes'', fired_at = fired_at + interval ''1441 minutes'' where outcome = ''skipped'''),
+  ('the next tick is not decided yet', :'ticked', 'update app.schedules set next_at = last_tick_at, last_tick_at = null'),
+  ('who paused a schedule is on record', 'schedule/resting', 'delete from app.artifacts where run_id = ''schedule/resting'' and name = ''pause.json'''),
   ('a run succeeds with all its steps', :'retry', format('update app.timers set closed_at = now() where run_id = %1$L; update app.runs set status = ''SUCCESS'', ended_at = now() where run_id = %1$L', :'retry'));
 select is(pg_temp.broken_by(statement), law || ' ' || run_id, law || ': ' || split_part(statement, ' ', 1)) from broken;
-select set_eq('select law from broken', $$select m[1] from regexp_matches(pg_get_viewdef('app.v_open_laws'::regclass) || pg_get_viewdef('app.v_ended_laws'::regclass), 'SELECT ''([^'']+)''::text', 'g') as m$$, 'every law was broken');
+select set_eq('select law from broken', $$select m[1] from regexp_matches(pg_get_viewdef('app.v_open_laws'::regclass) || pg_get_viewdef('app.v_ended_laws'::regclass) || pg_get_viewdef('app.v_schedule_laws'::regclass), 'SELECT ''([^'']+)''::text', 'g') as m$$, 'every law was broken');
 select is_empty('select * from app.v_invariants', 'and mended');
 rollback;

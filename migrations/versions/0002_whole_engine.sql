@@ -7,7 +7,7 @@ alter table app.queues
   add column paused_by text,
   add column pause_reason text,
   add constraint a_paused_queue_says_who_and_why check ((paused_at is null) = (paused_by is null) and (paused_at is null) = (pause_reason is null));
-comment on column app.queues.paused_at is 'Since when nothing of it is claimed; null while it is served. What is under way goes on.';
+comment on column app.queues.paused_at is 'Since when nothing of it is handed out; null while it is served. A step under way ends, the next one waits in line.';
 comment on column app.queues.paused_by is 'Who paused it.';
 comment on column app.queues.pause_reason is 'Why.';
 

@@ -6,7 +6,7 @@ from alembic.util import CommandError
 from sisu_kodo.database.paths import replay_module
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -91,6 +91,9 @@ class Attempts:
             outcome = None
         lane.running = False
         self.count += 1
+        self._desk.counters.step_ended(
+            lane.attempt.handler, _status(outcome), time.monotonic() - lane.began
+        )
         if isinstance(outcome, Committed):
             await self._go_on(outcome)
         elif lane.doomed or outcome is None:
@@ -299,6 +302,13 @@ def _ended_by(error: BaseException, attempt: Assignment) -> dict[str, JSON] | No
         return failure(error)
     _log.error("handler.failed", error, handler=attempt.handler, run=attempt.run_id, step=attempt.step_id)
     return failure(StepError("handler_error", f"{type(error).__name__}: {error}"))
+
+
+def _status(outcome: dict[str, JSON] | Committed | None) -> str:
+    """What an attempt came to, for the counters: a status of its report, or LOST."""
+    if isinstance(outcome, Committed):
+        return "SUCCESS"
+    return "LOST" if outcome is None else str(outcome["status"])
 
 
 def _seconds(attempt: Assignment) -> float | None:

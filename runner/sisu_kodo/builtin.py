@@ -28,7 +28,8 @@ def register_recipes(connection: Connection[Any]) -> list[str]:
     """Put the built-in recipes and activate what is new. Returns the names of those activated.
 
     A version that an operator activated or retired stays as it is; the default recipe is set only where none
-    is. New runs that name no app version get the one of this program (DBOS__APPVERSION).
+    is. New runs that do not say otherwise get this program's app version (DBOS__APPVERSION), and the modes of
+    OC_MODE and SBX_MODE where those are set.
     """
     activated = []
     with connection.transaction():
@@ -40,7 +41,11 @@ def register_recipes(connection: Connection[Any]) -> list[str]:
                 activated.append(put["name"])
         if known and _value(connection, "setting", key="default_recipe") is None:
             _value(connection, "put_setting", key="default_recipe", value=json.dumps(known[0]["name"]))
-        _value(connection, "put_setting", key="app_version", value=json.dumps(load_config().app_version))
+        config = load_config()
+        pinned = {"app_version": config.app_version, "oc_mode": config.oc_mode, "sbx_mode": config.sbx_mode}
+        for key, value in pinned.items():
+            if value is not None:
+                _value(connection, "put_setting", key=key, value=json.dumps(value))
     return activated
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from psycopg import Connection
@@ -254,6 +255,31 @@ class Client:
 
     def timeline(self, run_id: str) -> list[dict[str, Any]]:
         return self._rows("timeline", run_id=run_id)
+
+    def put_schedule(
+        self, schedule: Mapping[str, JSON], actor: str, reason: str, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """`{accepted, name, paused, nextAt, isNew, isReplay, dryRun}`"""
+        return self._object(
+            "put_schedule", schedule=json.dumps(schedule), actor=actor, reason=reason, dry_run=dry_run
+        )
+
+    def control_schedule(
+        self, action: str, name: str, actor: str, reason: str, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """`action` is pause, unpause or delete: `{accepted, name, paused, nextAt, dryRun}`"""
+        return self._object(f"{action}_schedule", name=name, actor=actor, reason=reason, dry_run=dry_run)
+
+    def schedules(self) -> list[dict[str, Any]]:
+        """The rows of `app.v_schedules`, by name."""
+        return self._rows("schedules")
+
+    def cron_ticks(
+        self, expression: str, timezone: str, after: datetime | None = None, n: int = 5
+    ) -> list[datetime]:
+        """The next `n` ticks of a cron expression; after the engine's now unless `after` is given."""
+        rows = self._rows("cron_ticks", expression=expression, timezone=timezone, after=after, n=n)
+        return [row["tick"] for row in rows]
 
     def broken_laws(self) -> list[dict[str, Any]]:
         """The rows of `app.v_invariants`: empty is healthy."""

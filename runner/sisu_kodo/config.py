@@ -51,7 +51,18 @@ class Config(BaseSettings):
     sbx_queue_partition: bool | None = _env("SBX_QUEUE_PARTITION")
     """True or false sets intentQ and sbxQ (un)partitioned at migrate; None leaves them."""
 
+    host: str = _env("SISU_HOST", "127.0.0.1", min_length=1)
+    """Address of the HTTP API. Anything but loopback wants tokens."""
     port: int = _env("PORT", 3000, ge=0, le=65535)
+    hosts: str | None = _env("SISU_HOSTS")
+    """Further names under which the API is reached (the Host header), separated by commas or spaces."""
+    tokens: str | None = _env("SISU_TOKENS", repr=False)
+    tokens_file: Path | None = _env("SISU_TOKENS_FILE")
+    """Who may call the API and what for; see http/tokens.py."""
+    body_limit: int = _env("SISU_BODY_LIMIT", 1_048_576, ge=1024, le=67_108_864)
+    """Most bytes of a request body."""
+    api_pool: int = _env("SISU_API_POOL", 10, ge=1, le=500)
+    """Most database connections of one API process."""
     admin_port: int = _env("ADMIN_PORT", 3001, ge=0, le=65535)
     app_version: str = Field(
         default_factory=package_version, validation_alias="DBOS__APPVERSION", min_length=1
@@ -62,10 +73,17 @@ class Config(BaseSettings):
     otlp_traces_endpoint: str | None = _env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", repr=False)
     trace_base_url: str | None = _env("TRACE_BASE_URL")
 
-    @field_validator("sisu_home", "pg_bin", "oc_recordings", mode="after")
+    @field_validator("sisu_home", "pg_bin", "oc_recordings", "tokens_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path.cwd() / value.expanduser()
+
+    @field_validator("trace_base_url", mode="after")
+    @classmethod
+    def _trace_viewer(cls, value: str | None) -> str | None:
+        if value is not None and not (value.startswith(("http://", "https://")) and "{traceId}" in value):
+            raise ValueError("must be an http or https URL with {traceId} in it")
+        return value
 
     @property
     def workspaces(self) -> Path:

@@ -100,4 +100,5 @@ class Heartbeat:
                     lane.cancelled.set()
             elif lane.running:
                 _log.warning("lane.lost", run=at.run_id, step=at.step_id, task=at.task_key)
+                self._desk.counters.leases_lost += 1
                 self._attempts.stop(lane)

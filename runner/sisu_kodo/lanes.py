@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from .counters import Counters
 from .models import JSON, Assignment, RecipeRef
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class Desk:
         self.claiming = True
         self.keeping = True
         self.in_flight = 0
+        self.counters = Counters()
         self.tracer: Tracer | None = None
         self.stir = asyncio.Event()
         self.share = max(1, min(most, -(-sum(limits.values()) // pumps)))
@@ -234,6 +236,7 @@ class Desk:
         got = dict.fromkeys(call.want, 0)
         for row in rows:
             key = (row.queue_name, row.msg_id, row.read_ct)
+            self.counters.row(row)
             if row.outcome == "assigned":
                 lane = Lane(row)
                 self.lanes[key] = lane
@@ -250,6 +253,7 @@ class Desk:
         for result in sent.values():
             self.drop(result.lane)
         self._returned(call)
+        self.counters.answered(len(call.results) - len(refused))
         if self.tracer is not None:
             self.tracer.settled(call.results, refused)
         for queue, wanted in call.want.items():

@@ -62,6 +62,21 @@ def setup(level: str = "INFO", stream: IO[str] | None = None, as_json: bool | No
     root.propagate = False
 
 
+def adopt(*names: str) -> None:
+    """Have what libraries log under these names, from warnings on, written as events of ours."""
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [_Foreign()]
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+
+
+class _Foreign(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        text = masked("", record.getMessage().strip())
+        Log("sisu_kodo.library")._write(record.levelno, "library.said", {"name": record.name, "text": text})
+
+
 def masked(name: str, value: Any) -> Any:
     """`value`, or a mask where `name` or the text itself gives away a secret."""
     if _SECRET.search(name):

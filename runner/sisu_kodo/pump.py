@@ -59,6 +59,7 @@ class Pump:
                     await connection.close()
             except (psycopg.Error, OSError) as error:
                 delay = backoff.next()
+                self._desk.counters.reconnects += 1
                 _log.warning(
                     "pump.reconnect", pump=self._number, error=first_line(error), seconds=round(delay, 2)
                 )

@@ -155,3 +155,125 @@ select * from app.v_ops_slow_steps;
 
 -- name: queue_depth
 select * from app.v_ops_queue_depth order by queue_name, partition_key;
+
+-- == schedules ==
+
+-- name: put_schedule
+select app.put_schedule(schedule => %(schedule)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: pause_schedule
+select app.pause_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: unpause_schedule
+select app.unpause_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: delete_schedule
+select app.delete_schedule(name => %(name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: schedules
+select * from app.v_schedules order by name;
+
+-- name: cron_ticks
+select tick
+  from app.cron_ticks(expression => %(expression)s, timezone => %(timezone)s,
+                      after => coalesce(%(after)s::timestamptz, app.now()), n => %(n)s) as tick;
+
+-- == the shim: bodies under the names of HTTP, as they came; named is what a token says of the caller ==
+
+-- name: http_start_run
+select app.start_run(intent_id => g.given ->> 'intentId', options => g.given - 'intentId')
+  from (select %(body)s::jsonb || %(named)s::jsonb as given) as g;
+
+-- name: http_approve_plan
+select app.approve_plan(run_id => a.run_id, approved_by => a.approved_by, notes => a.notes, decision => a.decision,
+                        dedupe_key => a.dedupe_key, shown_sha256 => a.shown_sha256)
+  from (select %(body)s::jsonb || %(named)s::jsonb as given) as g
+    cross join lateral jsonb_to_record(app.arguments('approve_plan',
+      g.given || case when nullif(g.given -> 'decision', 'null') is null then '{"decision": "yes"}' else '{}'::jsonb end, %(known)s::jsonb))
+    as a (run_id text, approved_by text, notes text, decision text, dedupe_key text, shown_sha256 text);
+
+-- name: http_reply_gate
+select app.reply_gate(run_id => a.run_id, gate_key => a.gate_key, payload => a.payload, dedupe_key => a.dedupe_key,
+                      origin => a.origin, shown_sha256 => a.shown_sha256)
+  from jsonb_to_record(app.arguments('reply_gate', %(body)s::jsonb || %(named)s::jsonb, %(known)s::jsonb))
+    as a (run_id text, gate_key text, payload jsonb, dedupe_key text, origin text, shown_sha256 text);
+
+-- name: http_cancel_run
+select app.cancel_run(run_id => a.run_id, actor => a.actor, reason => a.reason)
+  from jsonb_to_record(app.arguments('control', %(body)s::jsonb || %(named)s::jsonb, %(known)s::jsonb))
+    as a (run_id text, actor text, reason text);
+
+-- name: http_resume_run
+select app.resume_run(run_id => a.run_id, actor => a.actor, reason => a.reason)
+  from jsonb_to_record(app.arguments('control', %(body)s::jsonb || %(named)s::jsonb, %(known)s::jsonb))
+    as a (run_id text, actor text, reason text);
+
+-- name: http_fork_run
+select app.fork_run(run_id => a.run_id, step_n => a.step_n, actor => a.actor, reason => a.reason,
+                    app_version => a.app_version, inputs => a.inputs)
+  from jsonb_to_record(app.arguments('fork_run', %(body)s::jsonb || %(named)s::jsonb, %(known)s::jsonb))
+    as a (run_id text, step_n integer, actor text, reason text, app_version text, inputs jsonb);
+
+-- name: http_sleep_run
+select app.sleep_run(run_id => a.run_id, ms => a.ms)
+  from jsonb_to_record(app.arguments('sleep_run', %(query)s::jsonb, names => '{"run_id": "wf", "ms": "sleep"}'))
+    as a (run_id text, ms bigint);
+
+-- name: http_queue_depth
+select app.queue_depth();
+
+-- name: arguments
+select jsonb_agg(to_jsonb(a)) from app.v_arguments as a;
+
+-- == the admin port ==
+
+-- name: health
+select app.health();
+
+-- name: gauges
+select app.gauges();
+
+-- == the operator's page ==
+
+-- name: page_run
+select app.page_run(run_id => %(run_id)s);
+
+-- name: page_tasks
+select app.page_tasks(run_id => %(run_id)s, idx => %(idx)s, after_task => %(after_task)s);
+
+-- name: page_step
+select app.page_step(run_id => %(run_id)s, idx => %(idx)s, task_key => %(task_key)s);
+
+-- name: page_exhibits
+select coalesce(jsonb_agg(to_jsonb(e)), '[]') from app.gate_exhibits(run_id => %(run_id)s, gate_key => %(gate_key)s) as e;
+
+-- name: search_runs
+select app.search_runs(filter => %(filter)s::jsonb);
+
+-- name: page_ops
+select app.page_ops();
+
+-- name: page_recipes
+select app.page_recipes();
+
+-- name: page_recipe
+select app.page_recipe(name => %(name)s, version => %(version)s);
+
+-- name: page_charts
+select app.page_charts();
+
+-- name: page_cancel_batch
+select jsonb_agg(to_jsonb(b)) from app.cancel_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s) as b;
+
+-- name: page_resume_batch
+select jsonb_agg(to_jsonb(b)) from app.resume_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s) as b;
+
+-- name: page_repair_batch
+select jsonb_agg(to_jsonb(b)) from app.repair_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s) as b;
+
+-- name: page_fork_batch
+select jsonb_agg(to_jsonb(b)) from app.fork_batch(selection => %(selection)s::jsonb, step_n => %(step_n)s, actor => %(actor)s, reason => %(reason)s,
+                                                  app_version => null, inputs => null, dry_run => %(dry_run)s) as b;
+
+-- name: page_fork_diff
+select coalesce(jsonb_agg(to_jsonb(d) order by d.idx), '[]') from app.fork_diff(a => %(a)s, b => %(b)s) as d;

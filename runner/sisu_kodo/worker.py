@@ -49,7 +49,7 @@ class RunnerOptions:
     seconds; `poll_interval` keeps an idle runner below two statements a second, `heartbeat_interval` is well
     below a lease and the 15 s after which a worker counts as gone. `prepare_threshold` None suits
     transaction-mode poolers. `once`: claim one batch, finish it, leave; `until_idle`: leave when nothing is
-    left to claim.
+    left to claim. `admin` is a listening socket for /healthz, /readyz and /metrics.
     """
 
     name: str
@@ -62,6 +62,7 @@ class RunnerOptions:
     prepare_threshold: int | None = None
     once: bool = False
     until_idle: bool = False
+    admin: socket.socket | None = None
 
 
 class Worker:
@@ -104,6 +105,8 @@ class Worker:
         ]
         if self._options.listen:
             side.append(Wakeup(self.desk, self._connect).run())
+        if self._options.admin is not None:
+            side.append(self._serve_admin(self._options.admin))
         helpers = [asyncio.create_task(each) for each in side]
         pumps = [asyncio.create_task(self._pump(number).run()) for number in range(1, self._pumps + 1)]
         work: asyncio.Future[Any] = asyncio.gather(*pumps)
@@ -208,6 +211,12 @@ class Worker:
         at_rest = not assigned and not desk.lanes and not desk.in_flight
         if self._options.until_idle and asked_for_all and at_rest:
             desk.drain()
+
+    async def _serve_admin(self, listening: socket.socket) -> None:
+        from .http.runner_admin import runner_admin  # half a second to import, and most runners have none
+
+        readiness = (self._dsn, self._app_version, lambda: not self.desk.keeping)
+        await runner_admin(*readiness, self.desk).serve(sockets=[listening])
 
     async def _ticker(self) -> None:
         while True:

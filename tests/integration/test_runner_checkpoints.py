@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sisu_kodo import Registry, StepContext, StepError, StepResult
+from sisu_kodo import Registry, StepContext, StepError, StepResult, TurnOver
 from sisu_kodo.client import Client
 from sisu_kodo.config import Config
 from tests.integration.runner_support import execute, put, scalar, start, statuses, wait_until
@@ -398,6 +398,61 @@ def test_a_handler_whose_lane_is_lost_stops_at_its_next_checkpoint(
     assert ended == ["went on in attempt 2"]
     assert output(conn, run_id) == [0, None, 2, None]
     assert kept(conn, run_id) == [(0, 0, "step", "before", 1), (0, 1, "step", "after", 2)]
+
+
+def test_with_a_lost_lane_all_tasks_of_the_handler_stop(
+    dsn: str, config: Config, client: Client, conn: Database, registry: Registry
+) -> None:
+    stopped: list[int] = []
+
+    @registry.handler("h")
+    async def lonely(ctx: StepContext) -> list[int]:
+        async def beside() -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                stopped.append(ctx.attempt)
+                raise
+
+        if ctx.attempt == 1:
+            info = '{"appVersion": "0.1.0", "queues": ["intentQ"], "concurrency": 1}'
+            conn.execute("select app.register_worker('in-process', %s)", (info,))
+            await asyncio.gather(beside(), ctx.step("after", int))
+        await asyncio.sleep(0.1)
+        return list(stopped)
+
+    put(client, {"handler": "h"})
+    run_id = start(client)
+    execute(dsn, config, registry, heartbeat_interval=60)
+    assert statuses(client, run_id) == [("S0", "SUCCESS", 2)]
+    assert output(conn, run_id) == [1]
+
+
+def test_a_task_that_outlives_its_handler_has_no_checkpoints(
+    dsn: str, config: Config, client: Client, conn: Database, registry: Registry
+) -> None:
+    ran: list[str] = []
+    tasks: list[asyncio.Task[Any]] = []
+
+    @registry.handler("h")
+    async def leaves_one_behind(ctx: StepContext) -> None:
+        async def later() -> None:
+            await asyncio.sleep(0.1)
+            await ctx.step("orphan", ran.append, "orphan")
+
+        await ctx.step("own", int)
+        tasks.append(asyncio.create_task(later()))
+
+    @registry.handler("wait")
+    async def waits(ctx: StepContext) -> None:
+        await asyncio.wait(tasks)
+
+    put(client, {"handler": "h"}, {"handler": "wait"})
+    run_id = start(client)
+    execute(dsn, config, registry)
+    assert client.run(run_id)["status"] == "SUCCESS" and ran == []
+    assert isinstance(tasks[0].exception(), TurnOver)
+    assert [row[3] for row in kept(conn, run_id)] == ["own"]
 
 
 def test_lost_connections_lose_no_checkpoint(

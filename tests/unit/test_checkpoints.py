@@ -156,6 +156,24 @@ def test_another_name_or_kind_at_a_place_is_a_determinism_error(
     assert ran == [], "nothing is done after it, whatever the handler catches"
 
 
+def test_a_determinism_error_that_is_caught_is_one_still(kind: str) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.checkpoints.append({"seq": 0, "kind": "step", "name": "charge", "value": 1})
+
+    def sync(ctx: StepContext) -> str:
+        with suppress(Exception):
+            ctx.step("refund", int)
+        return "fine"
+
+    async def on_loop(ctx: StepContext) -> str:
+        with suppress(Exception):
+            await ctx.step("refund", int)
+        return "fine"
+
+    with pytest.raises(StepError, match="the code now says step refund"):
+        run_both(rehearsal, sync, on_loop, kind)
+
+
 def test_what_a_function_raises_is_raised_and_not_kept(kind: str) -> None:
     failures = ["once"]
 

@@ -20,7 +20,7 @@ from ..client import TERMINAL, Client, connected
 from ..config import Config, load_config
 from . import demo_view as view
 from . import render
-from .processes import start_runner, stop_runner
+from .processes import start_runner, stop_sisu
 
 GOAL = "Make the failing tests of broken-calc pass"
 PROJECT = "examples/broken-calc"
@@ -114,7 +114,7 @@ def demo_runner(config: Config, out: Console) -> Iterator[subprocess.Popen[bytes
     try:
         yield process
     finally:
-        stop_runner(process, patience=5.0)
+        stop_sisu(process, patience=5.0)
 
 
 def follow(client: Client, run_id: str, runner: subprocess.Popen[bytes], out: Console, as_json: bool) -> None:

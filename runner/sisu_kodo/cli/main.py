@@ -13,7 +13,7 @@ import psycopg
 from ..config import ConfigError, package_version
 from ..database.errors import DatabaseError
 from ..errors import SisuError, from_database
-from . import db, demo, dev, gates, ops, recipes, runner, runs
+from . import api, db, demo, dev, gates, ops, recipes, runner, runs, schedules
 
 _EPILOG = """
 \b
@@ -72,6 +72,8 @@ def _explain(error: SisuError) -> None:
 
 
 main.add_command(runner.runner)
+main.add_command(api.api)
+main.add_command(api.token)
 main.add_command(runs.start)
 main.add_command(runs.show)
 main.add_command(gates.approve)
@@ -80,7 +82,9 @@ main.add_command(runs.list_runs)
 main.add_command(runs.artifact)
 main.add_command(runs.sleep)
 main.add_command(recipes.recipe)
+main.add_command(schedules.schedule)
 main.add_command(ops.ops)
+ops.ops.add_command(schedules.list_schedules)
 main.add_command(db.db)
 main.add_command(dev.dev)
 main.add_command(demo.demo)

@@ -1,4 +1,4 @@
-"""Runner processes that other commands start: found, locked so that there is one, and stopped in order."""
+"""Processes of `sisu` that other commands start: found, locked so that there is one, and stopped in order."""
 
 from __future__ import annotations
 
@@ -29,12 +29,24 @@ def start_runner(
     log: IO[str] | None = None,
     keep: tuple[int, ...] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start `sisu runner` in a session of its own, so that a Ctrl-C in this terminal does not reach it twice.
+    """Start `sisu runner`, as `start_sisu` does."""
+    return start_sisu("runner", arguments, environment, log, keep)
 
-    `keep` are file descriptors that it inherits: a lock among them lasts as long as the runner does.
+
+def start_sisu(
+    command: str,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    log: IO[str] | None = None,
+    keep: tuple[int, ...] = (),
+) -> subprocess.Popen[bytes]:
+    """Start `sisu COMMAND` in a session of its own, so that a Ctrl-C in this terminal does not reach it
+    twice.
+
+    `keep` are file descriptors that it inherits: a lock among them lasts as long as the process does.
     """
     return subprocess.Popen(
-        sisu_command("runner", *arguments),
+        sisu_command(command, *arguments),
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=log,
@@ -44,9 +56,9 @@ def start_runner(
     )
 
 
-def stop_runner(process: subprocess.Popen[bytes], patience: float = _DRAIN_SECONDS) -> int:
-    """Drain the runner; after `patience` seconds have it give its leases back; then kill it. Returns its exit
-    code.
+def stop_sisu(process: subprocess.Popen[bytes], patience: float = _DRAIN_SECONDS) -> int:
+    """Drain the process; after `patience` seconds have it leave at once (a runner gives its leases back);
+    then kill it. Returns its exit code.
     """
     for act, seconds in ((process.terminate, patience), (process.terminate, 5.0), (process.kill, 5.0)):
         if process.poll() is None:

@@ -13,6 +13,7 @@ from .. import database, logs
 from ..config import Config, load_config
 from ..names import worker_name
 from ..registry import load_all
+from ..sockets import listening
 from ..worker import DEFAULT_QUEUES, RunnerOptions, Worker
 
 _EPILOG = """
@@ -75,6 +76,12 @@ again and gets its old leases back at once. Containers that share a host name ne
 @click.option("--once", is_flag=True, help="Claim one batch, finish it, leave.")
 @click.option("--until-idle", is_flag=True, help="Leave when there is nothing left to claim.")
 @click.option(
+    "--admin-port", type=click.IntRange(0, 65535), help="Serve /healthz, /readyz and /metrics there."
+)
+@click.option(
+    "--admin-host", default="127.0.0.1", show_default=True, help="Address of the admin port."
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option(
@@ -91,6 +98,8 @@ def runner(
     heartbeat: float,
     once: bool,
     until_idle: bool,
+    admin_port: int | None,
+    admin_host: str,
     log_level: str,
     log_json: bool | None,
 ) -> None:
@@ -107,6 +116,7 @@ def runner(
             heartbeat_interval=heartbeat,
             once=once,
             until_idle=until_idle,
+            admin=None if admin_port is None else listening(admin_host, admin_port, "ADMIN_PORT"),
         )
         code = run(config, options, wanted)
     leave(code)

@@ -75,12 +75,18 @@ def rebuild_system(dsn: str) -> None:
 
     One transaction: what is under way keeps its lease and goes on, claims and commits wait meanwhile.
     """
-    with closing(connect(dsn, autocommit=False)) as conn:
-        _drop(conn, ("pgmq",))
-        if _one(conn, "select to_regproc('app.rebuild_dispatch') is not null"):
-            ensure_pgmq(conn)
-            conn.execute("select app.rebuild_dispatch()")
-        conn.commit()
+    for tries_left in reversed(range(_TRIES)):
+        with closing(connect(dsn, autocommit=False)) as conn:
+            try:
+                _drop(conn, ("pgmq",))
+                if _one(conn, "select to_regproc('app.rebuild_dispatch') is not null"):
+                    ensure_pgmq(conn)
+                    conn.execute("select app.rebuild_dispatch()")
+                return conn.commit()
+            except psycopg.errors.DeadlockDetected as error:
+                # its locks met those of runners at work; nothing was done
+                if not tries_left:
+                    raise _failed(error) from error
 
 
 def _drop(conn: Connection[Any], schemas: tuple[str, ...]) -> None:

@@ -1,0 +1,66 @@
+"""All rules, and the one that brings the world on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize
+
+from .actions import action
+from .machine import GOALS, QUEUE_NAMES, VERSION_OF, intent
+from .recipes import JSON, intent_id
+from .rules_control import ControlRules
+from .rules_start import CALLER, PLAIN, StartRules
+from .rules_work import PICK, TASKS, WORKERS
+from .rules_workers import WorkerRules
+from .world import Worker
+
+WELL = st.sampled_from(["done", "done", "done", "made", "done", "done", "none", "infra"])
+
+
+class Everything(StartRules, WorkerRules, ControlRules):
+    """The machine that is run."""
+
+    @initialize(options=st.lists(PLAIN, min_size=1, max_size=4))
+    def some_runs(self, options: list[JSON]) -> None:
+        for goal, chosen in enumerate(options):
+            self.start(0, goal, chosen)
+
+    @action(weight=3, caller=CALLER, worker=st.sampled_from(WORKERS), ticks=st.sampled_from([2, 1, 4]))
+    def time_passes(self, caller: int, worker: str, ticks: int) -> None:
+        """The clock moves on, and somebody sees to what is due."""
+        self.advance(ticks)
+        self.recover(caller, worker, {})
+
+    @action(weight=2, when=lambda self: self.lanes(0), caller=CALLER, worker=st.sampled_from(WORKERS))
+    def silence(self, caller: int, worker: str) -> None:
+        """All workers are silent for too long, and somebody takes over."""
+        self.age_leases()
+        self.recover(caller, worker, {})
+
+    @action(weight=14, caller=CALLER, pick=PICK, kind=WELL, tasks=TASKS, options=PLAIN)
+    def drive(self, caller: int, pick: int, kind: str, tasks: list[int], options: JSON) -> None:
+        """What happens most at a real installation: a result, a claim, an answer, a start; whichever is possible."""
+        ways: list[Callable[[], None]] = []
+        if lanes := self.lanes(caller):
+            lane = lanes[pick % len(lanes)]
+            ways += [
+                lambda: self.work("finish", caller, lane.worker, [self.result(caller, lane, kind, tasks)])
+            ] * 2
+        for worker in (WORKERS[pick % 3], "v2"):
+            queues = {queue: 1 + pick % 3 for queue in QUEUE_NAMES if self.waiting(caller, worker, queue)}
+            if queues and self.view(caller).worker(worker) == Worker(VERSION_OF[worker]):
+                ways.append(
+                    lambda worker=worker, queues=queues: self.work("claim", caller, worker, [], queues=queues)  # type: ignore[misc]
+                )
+        if open_doors := self.open_doors(caller):
+            run_id, key = open_doors[pick % len(open_doors)]
+            ways.append(
+                lambda: self.answer(caller, run_id, key, {"decision": "yes", "n": pick}, f"d{pick % 3}")
+            )
+        missing = [n for n in range(GOALS) if not self.view(caller).find(intent_id(intent(n)))]
+        if missing:
+            ways.append(lambda: self.start(caller, missing[pick % len(missing)], options))
+        if ways:
+            ways[pick % len(ways)]()
