@@ -214,6 +214,8 @@ from (values
   ('result', 'error', 'object', false, null, null, null, null),
   ('result', 'traceId', 'string', false, null, null, null, null),
   ('result', 'spanId', 'string', false, null, null, '^[0-9a-f]{16}$', null),
+  ('take_ends', 'n', 'integer', true, 1, 1000, null, null),
+  ('forget_ends', 'end_ids', 'array', true, 0, 1000, null, null),
   ('wait', 'seq', 'integer', true, 0, 1000000, null, null),
   ('wait', 'kind', 'string', true, null, null, null, array['sleep', 'gate']),
   ('wait', 'name', 'string', true, 1, 128, '\S', null),

@@ -23,6 +23,12 @@ select app.release(worker => %(worker)s, leases => %(leases)s::jsonb);
 -- name: checkpoint
 select app.checkpoint(worker => %(worker)s, lease => %(lease)s::jsonb, entry => %(entry)s::jsonb);
 
+-- name: take_ends
+select end_id, trace from app.take_ends(n => %(n)s);
+
+-- name: forget_ends
+select app.forget_ends(end_ids => %(end_ids)s::bigint[]);
+
 -- name: discard
 discard all;
 
