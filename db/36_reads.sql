@@ -147,7 +147,7 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('taskKey', nullif(s.task_key, ''))) || jsonb_build_object(
         'stepID', s.step_id, 'idx', s.idx, 'status', s.status, 'attempt', s.attempt, 'startedAt', app.epoch_ms(s.started_at),
-        'endedAt', app.epoch_ms(s.ended_at), 'error', s.error, 'cachedFrom', s.cached_from, 'traceId', r.trace_id, 'spanId', s.span_id,
+        'endedAt', app.epoch_ms(s.ended_at), 'error', s.error, 'cachedFrom', s.cached_from, 'traceId', coalesce(f.trace_id, r.trace_id), 'spanId', s.span_id,
         'artifactRefs', (
           select coalesce(jsonb_agg(app.artifact_ref(a) order by a.idx), '[]') from app.artifacts as a
           where a.run_id = s.run_id and a.step_idx = s.idx and a.task_key = s.task_key and a.attempt = s.attempt))
@@ -155,7 +155,8 @@ begin
     from (
       select distinct on (s.idx, s.task_key) s.* from app.run_steps as s
       where s.run_id = get_steps.run_id order by s.idx, s.task_key, s.attempt desc) as s
-      join app.runs as r using (run_id));
+      join app.runs as r using (run_id)
+      left join app.runs as f on f.run_id = s.cached_from);
 end
 $$;
 comment on function app.get_steps(text) is 'The steps of a run and their tasks, latest attempt of each, in order, with artifactRefs. PT404.';

@@ -169,7 +169,7 @@ begin
           'budget_violation', format('%s tasks more, the budget allows %s attempts and %s were made', jsonb_array_length(a.tasks), r.budget ->> 'attempts', u.attempts))
       ) as v (broken, code, message)
       where v.broken and a.tasks is not null limit 1) as p on true;
-  update app.run_steps as s set status = 'ERROR', error = j.error, tasks_open = null, parked_at = null, ended_at = t
+  update app.run_steps as s set status = 'ERROR', error = j.error, tasks_open = 0, parked_at = null, ended_at = t
   from unnest(judged) as j
   where s.run_id = j.run_id and s.idx = j.idx and s.task_key = j.task_key and s.attempt = j.attempt and s.status = 'PENDING' and j.status = 'ERROR';
   return judged;

@@ -59,6 +59,7 @@ begin
     if done is not null then
       update app.runs as r set status = 'SUCCESS', ended_at = t, updated_at = t where r.run_id = any (done);
       update app.timers as m set closed_at = t where m.run_id = any (done) and m.fired_at is null and m.closed_at is null;
+      perform app.note_ends(done);
     end if;
     over := case when next_runs is not null then app.enter_steps(next_runs, next_idxs, t) end;
   end loop;
@@ -241,6 +242,7 @@ begin
   update app.runs as r set status = 'ERROR', error = e.reason, ended_at = t, updated_at = t
   from unnest(run_ids, reasons) as e (run_id, reason) where r.run_id = e.run_id;
   perform app.close_runs(run_ids, t);
+  perform app.note_ends(run_ids);
 end
 $$;
 comment on function app.fail_runs(text[], jsonb[], timestamptz) is 'Runs end in ERROR, each with its reason {code, message, stepID?, …}.';
@@ -273,6 +275,7 @@ as $$
 begin
   update app.runs as r set status = 'CANCELLED', ended_at = t, updated_at = t where r.run_id = any (run_ids);
   perform app.close_runs(run_ids, t);
+  perform app.note_ends(run_ids);
 end
 $$;
 comment on function app.stop_runs(text[], timestamptz) is 'Runs stop at the next step boundary: a step in flight may commit, the next never starts.';
@@ -316,6 +319,7 @@ begin
   if in_flight is null then
     update app.runs as r set status = 'SUCCESS', ended_at = t where r.run_id = run.run_id;
     perform app.close_runs(array[run.run_id], t);
+    perform app.note_ends(array[run.run_id]);
     return;
   end if;
   if again is not null then

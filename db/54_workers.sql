@@ -24,6 +24,7 @@ declare
   again app.run_steps[];
   poisoned app.run_steps[];
   n integer;
+  stopped text[];
 begin
   held := array(
     select r.run_id from app.runs as r where r.run_id = any (array(select l.run_id from unnest(lost) as l))
@@ -53,8 +54,9 @@ begin
     returning s
   )
   select array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' = lose_leases.code),
-    array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' <> lose_leases.code), count(*)
-  into again, poisoned, n from ended as e;
+    array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' <> lose_leases.code),
+    array_agg(distinct (e.s).run_id) filter (where (e.s).status = 'CANCELLED' or (e.s).error ->> 'code' <> lose_leases.code), count(*)
+  into again, poisoned, stopped, n from ended as e;
 
   if again is not null then
     perform app.enqueue_attempts(
@@ -65,6 +67,9 @@ begin
       error = p.error || jsonb_build_object('stepID', p.step_id, 'attempt', p.attempt)
     from unnest(poisoned) as p where r.run_id = p.run_id and r.status in ('PENDING', 'WAITING_INPUT');
     perform app.close_runs(array(select p.run_id from unnest(poisoned) as p), t);
+  end if;
+  if stopped is not null then
+    perform app.note_ends(stopped);
   end if;
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
   return n;

@@ -31,7 +31,8 @@ grant execute on function
   app.get_run(text), app.get_steps(text), app.get_artifact(bigint), app.list_artifacts(text), app.list_gates(text), app.list_runs(jsonb), app.explain_run(text), app.fork_diff(text, text), app.now()
 to app_api, app_worker, app_ops, app_read;
 grant execute on function
-  app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.checkpoint(text, jsonb, jsonb), app.register_worker(text, jsonb), app.retire_worker(text)
+  app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.checkpoint(text, jsonb, jsonb), app.register_worker(text, jsonb), app.retire_worker(text),
+  app.take_ends(integer), app.forget_ends(bigint[])
 to app_worker;
 grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
@@ -47,6 +48,10 @@ to app_api, app_ops, app_read;
 grant select on app.v_schedules to app_api, app_ops, app_read;
 grant execute on function app.arguments(text, jsonb, jsonb, jsonb) to app_api, app_ops;
 grant execute on function app.queue_depth(), app.health(), app.gauges() to app_api, app_worker, app_ops, app_read;
+grant execute on function
+  app.page_run(text), app.page_tasks(text, integer, integer), app.page_step(text, integer, text), app.gate_exhibits(text, text),
+  app.search_runs(jsonb), app.page_ops(), app.page_recipes(), app.page_recipe(text, integer), app.page_charts()
+to app_api, app_ops, app_read;
 grant select on app.v_arguments to app_api;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;

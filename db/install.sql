@@ -20,6 +20,7 @@ begin;
 \ir 15_schedules.sql
 \ir 16_artifacts.sql
 \ir 18_workers.sql
+\ir 19_run_ends.sql
 
 -- foundations
 \ir 20_errors.sql
@@ -49,6 +50,7 @@ begin;
 \ir 56_cron.sql
 \ir 57_schedules.sql
 \ir 58_ticks.sql
+\ir 59_traces.sql
 
 -- what a person may do
 \ir 60_control.sql
@@ -62,6 +64,8 @@ begin;
 \ir 82_explain.sql
 \ir 84_http.sql
 \ir 85_dbos.sql
+\ir 86_pages.sql
+\ir 87_board.sql
 \ir 90_grants.sql
 
 select app.ensure_queues();

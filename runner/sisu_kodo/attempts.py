@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -61,12 +62,14 @@ class Attempts:
         lane.running = True
         lane.began = time.monotonic()
         handler = self._registry.get(lane.attempt.handler)
+        context = None if self._desk.tracer is None else self._desk.tracer.begin(lane)
         if handler is not None and handler.awaits:
-            lane.task = asyncio.get_running_loop().create_task(self._run(lane, handler))
+            lane.task = asyncio.get_running_loop().create_task(self._run(lane, handler), context=context)
             return
         lane.task = None
+        begin = self._run(lane, handler).send
         with suppress(StopIteration):
-            self._run(lane, handler).send(None)
+            begin(None) if context is None else context.run(begin, None)
 
     def stop(self, lane: Lane) -> None:
         """The lane is lost: tell its handler, and drop whatever it still produces."""
@@ -149,7 +152,8 @@ class Attempts:
         return value
 
     async def _in_thread(self, function: Callable[[], Any], lane: Lane, seconds: float | None) -> Any:
-        future = asyncio.get_running_loop().run_in_executor(self._pool, function)
+        call = partial(copy_context().run, function)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, call)
         try:
             done, _ = await asyncio.wait((future,), timeout=seconds)
         except asyncio.CancelledError:
@@ -178,6 +182,7 @@ class Attempts:
             cancelled=lane.cancelled.is_set,
             lost=lambda: lane.doomed,
             main=asyncio.current_task() if handler.is_async else None,
+            kept=lane.span.checkpoint if lane.span is not None else None,
         )
         lease = _encode(lane.lease())
 

@@ -47,7 +47,9 @@ class LaneLost(TurnOver):
 
 
 class Ledger:
-    """One turn of a handler. `cancelled` asks it to stop, `lost` says that its lane is gone."""
+    """One turn of a handler. `cancelled` asks it to stop, `lost` says that its lane is gone, `kept` hears of
+    every checkpoint that was committed (seq, kind, name).
+    """
 
     def __init__(
         self,
@@ -57,8 +59,10 @@ class Ledger:
         cancelled: Callable[[], bool] = bool,
         lost: Callable[[], bool] = bool,
         main: Task | None = None,
+        kept: Callable[[int, str, str], None] | None = None,
     ) -> None:
         self._step_id = step_id
+        self._kept = kept
         self._places = Places(step_id, recorded, main)
         self._cancelled = cancelled
         self._lost = lost
@@ -129,6 +133,8 @@ class Ledger:
                 raise
             message = f"{self._step_id}: {place.kind} {place.name}: {error.message}"
             raise StepError(error.code, message, error.retryable, details=error.details) from error
+        if self._kept is not None:
+            self._kept(place.seq, place.kind, place.name)
 
     def written(self, place: Place, **facts: JSON) -> str:
         """The entry as `app.checkpoint` takes it. Raises StepError `result_rejected` for what is not JSON."""

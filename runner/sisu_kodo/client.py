@@ -16,6 +16,8 @@ from . import database
 from .errors import translated
 from .models import JSON
 from .queries import query
+from .telemetry.spans import run_span_id
+from .traces import trace_url
 
 TERMINAL = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """Statuses that a run does not leave by itself."""
@@ -37,10 +39,13 @@ class StoredArtifact:
 
 
 class Client:
-    """Calls on one autocommit connection. Every method raises SisuError."""
+    """Calls on one autocommit connection. Every method raises SisuError. `trace_base_url` (TRACE_BASE_URL)
+    gives the headers of runs their `traceUrl`.
+    """
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any], trace_base_url: str | None = None) -> None:
         self._connection = connection
+        self._trace_base_url = trace_base_url
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -70,11 +75,11 @@ class Client:
     def start_run(self, intent_id: str, **options: JSON) -> dict[str, Any]:
         """Run header and `isReplay`; options that are None are left out."""
         given = {name: value for name, value in options.items() if value is not None}
-        return self._object("start_run", intent_id=intent_id, options=json.dumps(given))
+        return self._header(self._object("start_run", intent_id=intent_id, options=json.dumps(given)))
 
     def start_runs(self, runs: Sequence[Mapping[str, JSON]]) -> list[dict[str, Any]]:
         """Many at once, all or nothing; the answers in the same order."""
-        return self._list("start_runs", runs=json.dumps(runs))
+        return [self._header(each) for each in self._list("start_runs", runs=json.dumps(runs))]
 
     def approve_plan(
         self,
@@ -118,7 +123,7 @@ class Client:
 
     def sleep_run(self, run_id: str, ms: int) -> dict[str, Any]:
         """Run header, `isReplay` and `wakeAt` (epoch ms)."""
-        return self._object("sleep_run", run_id=run_id, ms=ms)
+        return self._header(self._object("sleep_run", run_id=run_id, ms=ms))
 
     def control(
         self, action: str, run_id: str, actor: str, reason: str, dry_run: bool = False
@@ -223,7 +228,7 @@ class Client:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """The run header."""
-        return self._object("get_run", run_id=run_id)
+        return self._header(self._object("get_run", run_id=run_id))
 
     def steps(self, run_id: str) -> list[dict[str, Any]]:
         """Steps and tasks, latest attempt of each, in order."""
@@ -245,7 +250,8 @@ class Client:
     def runs(self, **wanted: JSON) -> dict[str, Any]:
         """`{runs, nextCursor}`; filters: status, name, limit, cursor."""
         given = {name: value for name, value in wanted.items() if value is not None}
-        return self._object("list_runs", filter=json.dumps(given))
+        page = self._object("list_runs", filter=json.dumps(given))
+        return {**page, "runs": [self._header(each) for each in page["runs"]]}
 
     def timeline(self, run_id: str) -> list[dict[str, Any]]:
         return self._rows("timeline", run_id=run_id)
@@ -279,6 +285,10 @@ class Client:
         """The rows of `app.v_invariants`: empty is healthy."""
         return self._rows("invariants")
 
+    def _header(self, header: dict[str, Any]) -> dict[str, Any]:
+        span_id = run_span_id(header["workflowID"])
+        return {**header, "traceUrl": trace_url(self._trace_base_url, header["traceId"], span_id)}
+
     def _object(self, statement: str, /, **arguments: Any) -> dict[str, Any]:
         return cast(dict[str, Any], self._value(statement, arguments))
 
@@ -296,7 +306,7 @@ class Client:
 
 
 @contextmanager
-def connected(dsn: str) -> Iterator[Client]:
+def connected(dsn: str, trace_base_url: str | None = None) -> Iterator[Client]:
     """A client on a connection of its own, closed after the block. Raises DatabaseError, SisuError."""
     with closing(database.connect(dsn)) as connection:
-        yield Client(connection)
+        yield Client(connection, trace_base_url)

@@ -12,10 +12,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .counters import Counters
 from .models import JSON, Assignment, RecipeRef
+
+if TYPE_CHECKING:
+    from .telemetry.spans import Span, StepSpan
+    from .telemetry.tracer import Tracer
 
 LaneKey = tuple[str, int, int]
 """Queue, message id, read count: the fencing token."""
@@ -28,7 +32,18 @@ _ASK_AGAIN = 0.02
 class Lane:
     """One claimed lane with the attempt that it is at."""
 
-    __slots__ = ("attempt", "began", "cancelled", "context", "doomed", "key", "recipe", "running", "task")
+    __slots__ = (
+        "attempt",
+        "began",
+        "cancelled",
+        "context",
+        "doomed",
+        "key",
+        "recipe",
+        "running",
+        "span",
+        "task",
+    )
 
     def __init__(self, attempt: Assignment) -> None:
         self.attempt = attempt
@@ -43,6 +58,7 @@ class Lane:
         self.doomed = False
         self.began = 0.0  # time.monotonic() of the current attempt
         self.task: asyncio.Task[None] | None = None
+        self.span: StepSpan | None = None  # of the current attempt, where it is traced
 
     def advance(self, attempt: Assignment, output: JSON) -> None:
         """Take the lane's next attempt. Its context is the one sent along, or the old one and the finished
@@ -54,7 +70,8 @@ class Lane:
         elif not finished.task_key and finished.step_id != attempt.step_id:
             outputs = self.context.get("outputs") or {}
             self.context = {**self.context, "outputs": {**outputs, finished.step_id: output}}
-            self.context.pop("checkpoints", None)
+            for of_the_attempt in ("checkpoints", "startedAt"):
+                self.context.pop(of_the_attempt, None)
         self.attempt = attempt
         if self.cancelled.is_set():
             self.cancelled = Event()
@@ -75,13 +92,15 @@ class Lane:
 class Result:
     """What one attempt reports: its JSON text, and the output for the lane's next step."""
 
-    __slots__ = ("lane", "output", "replaced", "text")
+    __slots__ = ("is_again", "lane", "output", "replaced", "span", "text")
 
     def __init__(self, lane: Lane, text: str, output: JSON = None) -> None:
         self.lane = lane
         self.text = text
         self.output = output
         self.replaced = False
+        self.is_again = False  # it was sent before, and the answer was lost
+        self.span: Span | None = None
 
 
 class Call:
@@ -129,6 +148,7 @@ class Desk:
         self.keeping = True
         self.in_flight = 0
         self.counters = Counters()
+        self.tracer: Tracer | None = None
         self.stir = asyncio.Event()
         self.share = max(1, min(most, -(-sum(limits.values()) // pumps)))
         self._shares = {queue: max(1, min(most, -(-limit // pumps))) for queue, limit in limits.items()}
@@ -234,6 +254,8 @@ class Desk:
             self.drop(result.lane)
         self._returned(call)
         self.counters.answered(len(call.results) - len(refused))
+        if self.tracer is not None:
+            self.tracer.settled(call.results, refused)
         for queue, wanted in call.want.items():
             # Two claims at once skip what the other takes: a short answer then does not mean an empty queue.
             crowded = queue in call.crowded or self.asked[queue] > 0

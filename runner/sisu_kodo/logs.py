@@ -11,11 +11,15 @@ import logging
 import re
 import sys
 import traceback
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import IO, Any
 
 _SECRET = re.compile(r"password|passwd|secret|token|api_?key|dsn|authorization", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(\w+://[^:/@\s]+):[^@/\s]+@|(password=)\S+", re.IGNORECASE)
+
+span: ContextVar[tuple[str, str] | None] = ContextVar("span", default=None)
+"""Trace id and span id of what is done here, where it is traced."""
 
 
 class Log:
@@ -90,6 +94,8 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         event = {"at": at, "level": record.levelname.lower(), "action": record.getMessage(), **_facts(record)}
+        if (within := span.get()) is not None:
+            event["trace_id"], event["span_id"] = within
         if record.exc_info and record.exc_info[1]:
             event["traceback"] = masked("", "".join(traceback.format_exception(record.exc_info[1])))
         return json.dumps(event, default=str, ensure_ascii=False)

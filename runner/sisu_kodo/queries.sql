@@ -23,6 +23,12 @@ select app.release(worker => %(worker)s, leases => %(leases)s::jsonb);
 -- name: checkpoint
 select app.checkpoint(worker => %(worker)s, lease => %(lease)s::jsonb, entry => %(entry)s::jsonb);
 
+-- name: take_ends
+select end_id, trace from app.take_ends(n => %(n)s);
+
+-- name: forget_ends
+select app.forget_ends(end_ids => %(end_ids)s::bigint[]);
+
 -- name: discard
 discard all;
 
@@ -226,3 +232,48 @@ select app.health();
 
 -- name: gauges
 select app.gauges();
+
+-- == the operator's page ==
+
+-- name: page_run
+select app.page_run(run_id => %(run_id)s);
+
+-- name: page_tasks
+select app.page_tasks(run_id => %(run_id)s, idx => %(idx)s, after_task => %(after_task)s);
+
+-- name: page_step
+select app.page_step(run_id => %(run_id)s, idx => %(idx)s, task_key => %(task_key)s);
+
+-- name: page_exhibits
+select coalesce(jsonb_agg(to_jsonb(e)), '[]') from app.gate_exhibits(run_id => %(run_id)s, gate_key => %(gate_key)s) as e;
+
+-- name: search_runs
+select app.search_runs(filter => %(filter)s::jsonb);
+
+-- name: page_ops
+select app.page_ops();
+
+-- name: page_recipes
+select app.page_recipes();
+
+-- name: page_recipe
+select app.page_recipe(name => %(name)s, version => %(version)s);
+
+-- name: page_charts
+select app.page_charts();
+
+-- name: page_cancel_batch
+select jsonb_agg(to_jsonb(b)) from app.cancel_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s) as b;
+
+-- name: page_resume_batch
+select jsonb_agg(to_jsonb(b)) from app.resume_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s) as b;
+
+-- name: page_repair_batch
+select jsonb_agg(to_jsonb(b)) from app.repair_batch(selection => %(selection)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s) as b;
+
+-- name: page_fork_batch
+select jsonb_agg(to_jsonb(b)) from app.fork_batch(selection => %(selection)s::jsonb, step_n => %(step_n)s, actor => %(actor)s, reason => %(reason)s,
+                                                  app_version => null, inputs => null, dry_run => %(dry_run)s) as b;
+
+-- name: page_fork_diff
+select coalesce(jsonb_agg(to_jsonb(d) order by d.idx), '[]') from app.fork_diff(a => %(a)s, b => %(b)s) as d;

@@ -50,11 +50,14 @@ def encoded(lane: Lane, report: dict[str, JSON]) -> Result:
 
 def result_of(lane: Lane, report: dict[str, JSON]) -> Result:
     """The result as JSON text. Raises StepError `result_rejected` for what is not JSON."""
+    span = None if lane.span is None else lane.span.ended(report)
     try:
-        return Result(lane, _encode(identity(lane.attempt) | report), report.get("output"))
+        result = Result(lane, _encode(identity(lane.attempt) | report), report.get("output"))
     except (TypeError, ValueError, RecursionError) as error:
         message = f"the handler's result is not JSON: {error}"
         raise StepError("result_rejected", message, retryable=False) from error
+    result.span = span
+    return result
 
 
 def rejected(lane: Lane, message: str) -> Result:

@@ -31,6 +31,7 @@ from .logs import Log
 from .pump import Pump
 from .queries import query
 from .registry import Registry
+from .telemetry import tracer_for
 from .threads import Threads
 from .transactions import Transactions
 from .wakeup import Wakeup
@@ -75,6 +76,7 @@ class Worker:
         self._app_version = options.app_version or config.app_version
         self._pumps = 1 if options.once else options.pumps
         self.desk = Desk(options.queues, self._pumps)
+        self.desk.tracer = tracer_for(config, options.name, self._app_version)
         self._threads = Threads(max(10, sum(options.queues.values())))
         self._calls = Calls(options.name, self._connect)
         self._transactions = Transactions(options.name, self._connect, self._connect_sync, self._threads)
@@ -88,6 +90,8 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.on_signal, number)
         await self._register()
+        if self.desk.tracer is not None:
+            await asyncio.to_thread(self.desk.tracer.open, self._connect_sync)
         side: list[Coroutine[Any, Any, None]] = [
             Heartbeat(
                 self._options.name,
@@ -185,6 +189,8 @@ class Worker:
             self.attempts.stop(lane)
         await self._calls.close()
         await self._transactions.close()
+        if self.desk.tracer is not None:
+            await asyncio.to_thread(self.desk.tracer.close, 0.5 if self._leave.is_set() else 2.0)
         code = 128 + self._signal if self._leave.is_set() and self._signal is not None else 0
         _log.info("runner.left", worker=worker, attempts=self.attempts.count, released=len(held), exit=code)
         return code

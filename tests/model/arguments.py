@@ -98,7 +98,7 @@ class Arguments:
     def __init__(
         self,
         names: dict[str, list[str]],
-        held: dict[str, list[dict[str, Any]]],
+        held: dict[str, list[Any]],
         known: dict[str, list[Field]],
     ) -> None:
         """names: by a word that occurs in the name of an argument or a field, what there is of that.

@@ -68,7 +68,7 @@ class Stage:
         self._call("select app.start_run(%s, %s)", in_line, {"recipeName": "queues"})
         leases = [{key: lane[key] for key in lane if key != "attempt"} for lane in self.lanes]
         answers = [{"decision": "yes"}, {"decision": "no"}, {"n": 1}]
-        self.held: dict[str, list[dict[str, Any]]] = {
+        self.held: dict[str, list[Any]] = {
             "result": self.lanes,
             "lease": leases,
             "payload": answers,

@@ -23,6 +23,7 @@ from ..http.settings import HttpSettings, http_settings, is_loopback
 from ..http.tokens import ROLES, new_token
 from ..queries import query
 from ..sockets import listening
+from ..ui import ROUTERS as PAGES
 
 _EPILOG = """
 \b
@@ -101,7 +102,7 @@ def prepare(config: Config, settings: HttpSettings) -> Application:
         _log.warning("api.schema_differs", hint="sisu db migrate brings the database to this version")
     if found["appVersion"] != config.app_version:
         _log.warning("api.version_differs", this=config.app_version, new_runs=found["appVersion"])
-    return Application(settings, arguments)
+    return Application(settings, arguments, PAGES)
 
 
 def serve(application: Application, sockets: list[socket.socket]) -> None:

@@ -154,7 +154,7 @@ def recipes(found: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def header_lines(header: dict[str, Any]) -> RenderableType:
-    """Two lines on a run, and a third for its error."""
+    """Two lines on a run, and more for its error and its trace."""
     recipe = header["recipe"]
     first = Text.assemble((header["workflowID"], "bold"))
     second = Text.assemble(f"{recipe['name']} v{recipe['version']}  ", status(header["status"]))
@@ -165,6 +165,8 @@ def header_lines(header: dict[str, Any]) -> RenderableType:
     lines = [first, second]
     if header.get("error"):
         lines.append(Text(error_text(header["error"]), style="red"))
+    if header.get("traceUrl"):
+        lines.append(Text(f"trace: {header['traceUrl']}", style="dim", no_wrap=True, overflow="ignore"))
     return Group(*lines)
 
 

@@ -23,7 +23,8 @@ json_option = render.json_option
 @contextmanager
 def open_client() -> Iterator[Client]:
     """A client on the configured database; starts the embedded engine if there is no other."""
-    with connected(database.ensure_up(load_config())) as client:
+    config = load_config()
+    with connected(database.ensure_up(config), config.trace_base_url) as client:
         yield client
 
 

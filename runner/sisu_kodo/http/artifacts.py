@@ -23,7 +23,7 @@ _SHOWN = re.compile(
 )
 """Types that are shown in place; everything else is a download."""
 _TYPE_OF_KIND = {"patch": "text/x-diff", "stdout": "text/plain", "stderr": "text/plain", "none": "text/plain"}
-_HEADERS = {
+HEADERS = {
     "cache-control": "private, max-age=31536000, immutable",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
     "cross-origin-resource-policy": "same-origin",
@@ -52,7 +52,7 @@ async def get_artifact(request: Request, shim: Shared, caller: Reader, artifact_
     """An artifact never changes. What a browser might run (HTML, SVG, …) comes as a download."""
     row = await shim.engine.row("get_artifact", artifact_id=artifact_id)
     _, _, _, kind, name, media_type, _, sha256, body = row
-    headers = {"etag": etag(sha256), **_HEADERS}
+    headers = {"etag": etag(sha256), **HEADERS}
     if matches(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
     shown = served_type(kind, media_type)

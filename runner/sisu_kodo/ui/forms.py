@@ -1,0 +1,184 @@
+"""Form bodies, and forms made from a JSON Schema.
+
+A recipe may say in its settings what people fill in, for its inputs and at its gates:
+`{"forms": {"inputs": {schema}, "gates": {"<key>": {schema}}}}`. Of a schema of type object each property
+becomes one field; what is no string, number, boolean, choice or list of strings is given as JSON. `order`
+lists the properties as they are shown (jsonb does not keep their order). The engine does not look inside;
+the page only helps to type.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+
+from ..http.bodies import TooLarge, checked_text, refused
+from ..http.shim import Shim
+from .people import check_same_origin
+
+_MOST_FIELDS = 1100
+_INPUTS = {"string": "text", "integer": "number", "number": "number", "boolean": "checkbox"}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What was sent: every value of every field."""
+
+    fields: dict[str, list[str]]
+
+    def text(self, name: str) -> str:
+        """The first value, stripped; empty when there is none."""
+        return self.fields.get(name, [""])[0].replace("\r\n", "\n").strip()
+
+    def maybe(self, name: str) -> str | None:
+        return self.text(name) or None
+
+    def every(self, name: str) -> list[str]:
+        return self.fields.get(name, [])
+
+    def number(self, name: str) -> int:
+        """Raises BadRequest."""
+        value = self.text(name)
+        if not value.isascii() or not value.isdigit() or len(value) > 9:
+            raise refused([(name, "must be an integer")])
+        return int(value)
+
+
+async def read_form(request: Request, shim: Shim) -> Form:
+    """The form that a page of this server sent. Raises Forbidden, TooLarge, BadRequest."""
+    check_same_origin(request)
+    parts: list[bytes] = []
+    total = 0
+    async for part in request.stream():
+        total += len(part)
+        if total > shim.settings.body_limit:
+            raise TooLarge(f"the form has more than {shim.settings.body_limit} bytes")
+        parts.append(part)
+    try:
+        found = parse_qs(
+            b"".join(parts).decode("utf-8"),
+            keep_blank_values=True,
+            max_num_fields=_MOST_FIELDS,
+            errors="strict",
+        )
+    except ValueError as error:
+        raise refused([("", f"is no form: {str(error)[:200]}")]) from None
+    faults = [
+        (name[:100], fault)
+        for name, values in found.items()
+        for each in (name, *values)
+        for fault in checked_text(each)
+    ]
+    if faults:
+        raise refused(faults)
+    return Form(found)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One property of a schema. `kind` is text, area, number, checkbox, select, list or json."""
+
+    name: str
+    kind: str
+    label: str
+    help: str
+    required: bool
+    value: str
+    choices: tuple[str, ...] = ()
+    step: str = "any"
+
+
+def fields_of(schema: Any) -> tuple[Field, ...]:
+    """The fields of an object's schema; none when it is not one."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict):
+        return ()
+    required = schema.get("required")
+    wanted = set(required) if isinstance(required, list) else set()
+    order = schema.get("order")
+    names = [name for name in order if name in properties] if isinstance(order, list) else []
+    return tuple(
+        _field(name, properties[name], name in wanted)
+        for name in dict.fromkeys([*names, *properties])
+        if isinstance(properties[name], dict)
+    )
+
+
+def _field(name: str, schema: dict[str, Any], required: bool) -> Field:
+    kind = _INPUTS.get(str(schema.get("type")), "json")
+    choices: tuple[str, ...] = ()
+    items = schema.get("items")
+    if isinstance(schema.get("enum"), list):
+        kind, choices = "select", tuple(str(choice) for choice in schema["enum"])
+    elif schema.get("type") == "array" and isinstance(items, dict) and items.get("type") == "string":
+        kind = "list"
+    elif kind == "text" and (schema.get("format") == "textarea" or schema.get("maxLength", 0) > 200):
+        kind = "area"
+    default = schema.get("default")
+    value = (
+        ""
+        if default is None
+        else default
+        if isinstance(default, str)
+        else json.dumps(default, ensure_ascii=False)
+    )
+    if kind == "list" and isinstance(default, list):
+        value = "\n".join(str(item) for item in default)
+    return Field(
+        name=name,
+        kind=kind,
+        label=str(schema.get("title") or name),
+        help=str(schema.get("description") or ""),
+        required=required and kind != "checkbox",
+        value=value,
+        choices=choices,
+        step="1" if schema.get("type") == "integer" else "any",
+    )
+
+
+def filled(schema: Any, form: Form, prefix: str) -> dict[str, Any]:
+    """The object that a form says; an empty field is left out. Raises BadRequest naming each fault."""
+    made: dict[str, Any] = {}
+    faults: list[tuple[str, str]] = []
+    for field in fields_of(schema):
+        raw = form.text(prefix + field.name)
+        if field.kind == "checkbox":
+            made[field.name] = bool(raw)
+        elif raw:
+            try:
+                made[field.name] = _value(field, raw, schema["properties"][field.name])
+            except ValueError:
+                faults.append((field.name, "must be JSON" if field.kind == "json" else "must be a number"))
+        elif field.required:
+            faults.append((field.name, "is required"))
+    if faults:
+        raise refused(faults)
+    return made
+
+
+def _value(field: Field, raw: str, schema: dict[str, Any]) -> Any:
+    if field.kind == "number":
+        return int(raw) if schema.get("type") == "integer" else float(raw)
+    if field.kind == "list":
+        return [line.strip() for line in raw.splitlines() if line.strip()]
+    if field.kind == "json":
+        return json.loads(raw)
+    if field.kind == "select":
+        return next((choice for choice in schema["enum"] if str(choice) == raw), raw)
+    return raw
+
+
+def json_object(form: Form, name: str) -> dict[str, Any]:
+    """A field that holds a JSON object; empty is {}. Raises BadRequest."""
+    raw = form.text(name) or "{}"
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise refused([(name, f"is not JSON: {str(error)[:200]}")]) from None
+    if not isinstance(value, dict):
+        raise refused([(name, "must be an object")])
+    return value
