@@ -1,6 +1,6 @@
 -- run_ends: a row for every end of a run, while somebody collects.
 begin;
-select plan(16);
+select plan(17);
 
 select app_test.a_run('before') \g /dev/null
 select app_test.finish_step(), app_test.finish_step() \g /dev/null
@@ -36,6 +36,13 @@ select is((select count(*) from app.run_ends where run_id = 'nap'), 0::bigint, '
 select app.resume_run(:'unwanted', 'ann', 'x') \g /dev/null
 select app_test.finish_step(), app_test.finish_step() \g /dev/null
 select is((select array_agg(e.status order by e.end_id) from app.run_ends as e where e.run_id = :'unwanted' and e.reopened_at is not null), array['SUCCESS'], 'a run that was resumed ends again');
+select app_test.a_run('last step') as last \gset
+select app_test.finish_step() \g /dev/null
+create temp table lane as select * from app_test.work_once();
+select app.cancel_run(:'last', 'ann', 'x') \g /dev/null
+select app_test.report(app_test.done(lane)) from lane \g /dev/null
+select app.resume_run(:'last', 'ann', 'x') \g /dev/null
+select is((select array_agg(e.status order by e.end_id) from app.run_ends as e where e.run_id = :'last'), array['CANCELLED', 'SUCCESS'], 'and one whose last step had been done');
 
 update app.settings set value = to_jsonb(extract(epoch from clock_timestamp()) - 1) where key = 'traces_until';
 select app.cancel_run(app_test.a_run('late'), 'ann', 'x') \g /dev/null

@@ -1,6 +1,6 @@
 -- take_ends: the trace of a run, and the attempts whose spans no runner has sent.
 begin;
-select plan(20);
+select plan(21);
 select app.take_ends(1) \g /dev/null
 create function pg_temp.trace_of(run_id text) returns jsonb language sql as $$ select t.trace from app.take_ends(1000) as t where t.trace ->> 'runId' = $1 order by t.end_id desc limit 1 $$;
 create function pg_temp.told(trace jsonb) returns text language sql as $$
@@ -56,6 +56,8 @@ select pg_temp.trace_of(:'fork') as trace \gset
 select is(:'trace'::jsonb -> 'source', (select jsonb_build_object('runId', run_id, 'traceId', trace_id) from app.runs where run_id = :'one'), 'knows its source');
 select isnt(:'trace'::jsonb ->> 'traceId', :'trace'::jsonb #>> '{source,traceId}', 'and has a trace of its own');
 select is(pg_temp.told(:'trace'), 'S1/1 SUCCESS', 'without what it reused');
+select app.cancel_run(app.fork_run(:'fan', 3, 'ann', 'x') ->> 'forkedWorkflowID', 'ann', 'x') ->> 'workflowID' as fork \gset
+select is(pg_temp.told(pg_temp.trace_of(:'fork')), '', 'though nobody had told of that');
 
 -- a resumed run: what ended before is not told again
 select app_test.a_run('again') as again \gset

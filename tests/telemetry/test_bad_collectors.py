@@ -69,7 +69,8 @@ def test_runs_are_not_affected(dsn: str, client: Client, tmp_path: Path, answer:
     assert len(warnings) == 1, log.read_text()
     text = log.read_text()
     assert "hunter2" not in text and "Traceback" not in text
-    assert text.count("xport") <= 2, "the exporter of the SDK says nothing by itself"
+    assert all(line.startswith("{") for line in text.splitlines()), "the SDK says nothing by itself"
+    assert str(answer) in warnings[0]["error"] or not isinstance(answer, int) or answer == 503
     (closed,) = events_in(log, "telemetry.closed")
     assert closed["dropped"] > 0 and closed["sent"] == 0
 

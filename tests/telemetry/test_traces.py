@@ -12,8 +12,12 @@ import pytest
 
 from sisu_kodo import database
 from sisu_kodo.client import Client
+from sisu_kodo.config import Config
+from sisu_kodo.pump import Pump
+from sisu_kodo.registry import load_all
 from sisu_kodo.telemetry.spans import attempt_span_id, run_span_id
 from tests.integration.runner_support import (
+    execute,
     put,
     scalar,
     short_leases,
@@ -25,6 +29,7 @@ from tests.integration.runner_support import (
 from tests.telemetry.receiver import Receiver, receiving
 from tests.telemetry.telemetry_support import (
     FIRST,
+    HANDLERS,
     SECOND,
     assert_connected,
     events_in,
@@ -274,6 +279,31 @@ def test_a_fenced_attempt_is_not_told_as_done(
             assert process.wait(20) == 0
     assert [span.is_error for span in receiver.of(run_id) if span.attributes.get("attempt") == 1] == [True]
     assert_connected(receiver.of(run_id), client.run(run_id)["traceId"])
+
+
+def test_a_commit_whose_answer_is_lost_is_told(
+    dsn: str, client: Client, receiver: Receiver, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is sent again and refused, because it was committed."""
+    put(client, {"handler": "test/noop"})
+    run_id = start(client)
+    traced = config.model_copy(update={"enable_otlp": True, "otlp_traces_endpoint": receiver.url})
+    work = Pump._work
+    cut: list[list[str]] = []
+
+    async def losing(self: Pump, connection: Any, results: list[str], want: Any) -> Any:
+        rows = await work(self, connection, results, want)
+        if results and not cut:
+            cut.append(results)
+            await connection.close()
+            raise psycopg.OperationalError("the answer is lost")
+        return rows
+
+    monkeypatch.setattr(Pump, "_work", losing)
+    assert execute(dsn, traced, load_all([HANDLERS]), name=FIRST) == 0
+    assert len(cut) == 1 and statuses(client, run_id) == [("S0", "SUCCESS", 1)]
+    root_of(receiver, run_id)
+    assert list(steps_of(receiver, run_id)) == [("S0", 1, "")]
 
 
 def test_who_does_not_trace_is_told_by_who_does(dsn: str, client: Client, receiver: Receiver) -> None:

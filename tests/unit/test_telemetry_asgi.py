@@ -63,6 +63,7 @@ def _call(
             await app(scope, _nothing, send)
         except ValueError:
             scope["raised"] = True
+        assert logs.span.get() is None
         await app({"type": "lifespan"}, _nothing, send)
 
     with receiving() as receiver:

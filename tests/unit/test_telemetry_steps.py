@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import psycopg
@@ -142,6 +143,20 @@ def test_within_an_attempt_its_span_is_the_current_one() -> None:
     assert logs.span.get() is None and not trace.get_current_span().get_span_context().is_valid
 
 
+def test_nothing_is_claimed_before_the_database_knows_that_somebody_collects() -> None:
+    one = Tracing()
+    asked: list[str] = []
+
+    def connect(purpose: str) -> Any:
+        time.sleep(0.2)
+        asked.append(purpose)
+        raise psycopg.OperationalError("connection refused")
+
+    one.tracer.open(connect)
+    assert asked == ["traces"]
+    one.tracer.close(2)
+
+
 TOLD: dict[str, Any] = {
     "runId": "ih_1-f1",
     "traceId": TRACE,
@@ -169,9 +184,21 @@ def test_the_end_of_a_run_as_a_span() -> None:
 
 def test_an_attempt_that_began_before_the_resume_is_in_the_first_part() -> None:
     attempt: dict[str, Any] = {
-        "idx": 0, "stepId": "S", "taskKey": "", "attempt": 1, "status": "CANCELLED", "error": None,
-        "queue": "q", "partition": None, "worker": "w", "msgId": 3, "spanId": None, "skipped": False,
-        "startedAt": 1, "endedAt": 10, "parent": None,
+        "idx": 0,
+        "stepId": "S",
+        "taskKey": "",
+        "attempt": 1,
+        "status": "CANCELLED",
+        "error": None,
+        "queue": "q",
+        "partition": None,
+        "worker": "w",
+        "msgId": 3,
+        "spanId": None,
+        "skipped": False,
+        "startedAt": 1,
+        "endedAt": 10,
+        "parent": None,
     }
     told = [{**TOLD, "attempts": [{**attempt, "isOlder": is_older}]} for is_older in (True, False)]
     older, newer = (spans_of(each)[1] for each in told)
