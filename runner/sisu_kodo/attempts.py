@@ -91,9 +91,7 @@ class Attempts:
             outcome = None
         lane.running = False
         self.count += 1
-        self._desk.counters.step_ended(
-            lane.attempt.handler, _status(outcome), time.monotonic() - lane.began
-        )
+        self._desk.counters.step_ended(lane.attempt.handler, _status(outcome), time.monotonic() - lane.began)
         if isinstance(outcome, Committed):
             await self._go_on(outcome)
         elif lane.doomed or outcome is None:

@@ -21,6 +21,7 @@ from sisu_kodo.cli.main import main
 from sisu_kodo.cli.processes import sisu_command
 from sisu_kodo.config import load_config
 from sisu_kodo.http.tokens import load_tokens
+from sisu_kodo.telemetry.spans import run_span_id
 from tests.http.http_support import be_there, put_recipes, wait_until
 
 SECRET = "0123456789abcdef-secret"
@@ -140,7 +141,7 @@ def test_it_serves_and_leaves_in_order(dsn: str, conn: psycopg.Connection[Any]) 
         body = {"goal": "g", "inputs": {}, "constraints": {}}
         run = httpx.post(f"{url}/api/intents", json=body).json()["intentId"]
         header = httpx.post(f"{url}/api/runs", json={"intentId": run}).json()
-        assert header["traceUrl"] == f"http://traces/{header['traceId']}?span="
+        assert header["traceUrl"] == f"http://traces/{header['traceId']}?span={run_span_id(run)}"
         assert httpx.get(f"http://localhost:{admin}/readyz").json()["ready"] is True
         assert "sisu_http_requests_total" in httpx.get(f"http://localhost:{admin}/metrics").text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from functools import partial
@@ -23,6 +24,7 @@ from ..http.settings import HttpSettings, http_settings, is_loopback
 from ..http.tokens import ROLES, new_token
 from ..queries import query
 from ..sockets import listening
+from ..telemetry import traced
 from ..ui import ROUTERS as PAGES
 
 _EPILOG = """
@@ -70,6 +72,7 @@ def api(
     config = load_config(host=host, port=port)
     settings = http_settings(config, config.database_url or database.ensure_up(config))
     application = prepare(config, settings)
+    application.asgi = traced(application.asgi, config, f"api-{socket.gethostname()}-{os.getpid()}")
     sockets = [listening(settings.host, settings.port, "PORT")]
     if admin_port is not None:
         sockets.append(listening(admin_host, admin_port, "ADMIN_PORT"))

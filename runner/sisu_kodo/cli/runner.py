@@ -78,9 +78,7 @@ again and gets its old leases back at once. Containers that share a host name ne
 @click.option(
     "--admin-port", type=click.IntRange(0, 65535), help="Serve /healthz, /readyz and /metrics there."
 )
-@click.option(
-    "--admin-host", default="127.0.0.1", show_default=True, help="Address of the admin port."
-)
+@click.option("--admin-host", default="127.0.0.1", show_default=True, help="Address of the admin port.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )

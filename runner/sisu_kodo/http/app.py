@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp
 
 from ..errors import SisuError
 from . import artifacts, gates, intents, ops, runs
@@ -39,7 +40,7 @@ class Application:
         self._shapes = Shapes(arguments)
         self._document: dict[str, Any] | None = None
         self.app = self._build(pages or (self._front(),))
-        self.asgi = Guard(self.app, settings, self.shim.metrics)
+        self.asgi: ASGIApp = Guard(self.app, settings, self.shim.metrics)
 
     def _build(self, pages: Sequence[APIRouter]) -> FastAPI:
         @asynccontextmanager

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Forbidden
-from ..logs import Log
+from ..logs import Log, span
 from .answers import internal, refusal
 from .metrics import HttpMetrics
 from .settings import HttpSettings
@@ -108,6 +108,8 @@ def _path(scope: Scope) -> str:
 
 
 def trace_id_of(headers: Headers) -> str:
-    """That of the caller's `traceparent`, or a new one."""
+    """That of the request's span, of the caller's `traceparent`, or a new one."""
+    if (within := span.get()) is not None:
+        return within[0]
     found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
     return found[1] if found else secrets.token_hex(16)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from ..errors import Forbidden, Unauthorized
 from ..models import JSON
+from ..telemetry.spans import run_span_id
 from ..traces import trace_url
 from .bodies import read_object
 from .engine import Engine
@@ -33,7 +34,8 @@ class Shim:
 
     def header(self, header: dict[str, Any]) -> dict[str, Any]:
         """A run header with its traceUrl."""
-        return {**header, "traceUrl": trace_url(self.settings.trace_base_url, header.get("traceId"))}
+        base, span_id = self.settings.trace_base_url, run_span_id(header["workflowID"])
+        return {**header, "traceUrl": trace_url(base, header.get("traceId"), span_id)}
 
     async def body(self, request: Request) -> str:
         """The text of the request's JSON object."""

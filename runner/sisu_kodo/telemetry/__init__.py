@@ -3,7 +3,7 @@
     tracer_for(config, worker, version) → Tracer | None     for a runner
     traced(app, config, instance) → an ASGI application     for the HTTP API
 
-Nothing of OpenTelemetry is imported while it is off. What is sent, and by whom, is in docs/architecture.md.
+The SDK of OpenTelemetry is not imported while it is off. What is sent, and by whom, is in docs/architecture.md.
 """
 
 from __future__ import annotations

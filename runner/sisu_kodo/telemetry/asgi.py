@@ -19,7 +19,7 @@ from opentelemetry.trace.status import StatusCode
 
 from .. import logs
 from .exporter import Exporter
-from .otlp import Collector, offer
+from .otlp import Collector
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,9 +39,8 @@ class Traced:
         self._app = app
         collector = Collector(endpoint, instance, version)
         self.exporter = Exporter(collector.send, collector.stop)
-        provider = collector.provider(self.exporter.put)
-        offer(provider)
-        self._tracer = provider.get_tracer("sisu_kodo")
+        # Not the provider of the process: frameworks that find one tell more than we want, query strings too.
+        self._tracer = collector.provider(self.exporter.put).get_tracer("sisu_kodo")
         self.exporter.start()
         atexit.register(self.close)
 
@@ -107,7 +106,7 @@ def _finish(span: Span, scope: Scope, method: str, status: int | None) -> None:
     if isinstance(route, str):
         span.update_name(f"{method} {route}")
         span.set_attribute("http.route", route)
-    if isinstance(run_id := (scope.get("path_params") or {}).get("wid"), str):
+    if isinstance(run_id := (scope.get("path_params") or {}).get("workflowID"), str):
         span.set_attribute("workflowID", run_id)
     if status is not None:  # else the client has gone
         span.set_attribute("http.response.status_code", status)
