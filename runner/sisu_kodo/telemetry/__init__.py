@@ -3,7 +3,7 @@
     tracer_for(config, worker, version) → Tracer | None     for a runner
     traced(app, config, instance) → an ASGI application     for the HTTP API
 
-The SDK of OpenTelemetry is not imported while it is off. What is sent, and by whom, is in docs/architecture.md.
+The SDK of OpenTelemetry is not imported while it is off. docs/architecture.md says what is sent, and by whom.
 """
 
 from __future__ import annotations
