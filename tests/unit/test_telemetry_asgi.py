@@ -137,13 +137,8 @@ from sisu_kodo.config import load_config
 from sisu_kodo.telemetry import traced, tracer_for
 from sisu_kodo.worker import Worker
 assert tracer_for(load_config(), "w", "1") is None and traced(print, load_config(), "api") is print
-<<<<<<< HEAD
-heavy = ("opentelemetry.sdk", "opentelemetry.exporter", "google")
-loaded = [name for name in sys.modules if name.startswith(heavy)]
-=======
 sdk = ("opentelemetry.sdk", "opentelemetry.exporter", "google")
 loaded = [name for name in sys.modules if name.startswith(sdk)]
->>>>>>> h-otlp
 assert not loaded, loaded
 """
     subprocess.run([sys.executable, "-c", program], check=True)
