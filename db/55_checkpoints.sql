@@ -130,7 +130,7 @@ as $$
 declare
   lane app.lane_result;
   fault jsonb;
-  failed app.lane_result[] := '{}';
+  failed app.lane_result[] := '{}'::app.lane_result[];
 begin
   foreach lane in array waiting loop
     if lane.run_status not in ('PENDING', 'WAITING_INPUT') then

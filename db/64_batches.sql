@@ -122,7 +122,7 @@ as $$
 declare
   t timestamptz := app.now();
   is_dry boolean := coalesce(dry_run, false);
-  roots text[] := '{}';   -- of the forks that a dry run promises
+  roots text[] := '{}'::text[];   -- of the forks that a dry run promises
   id text;
   source app.runs;
   refusal jsonb;

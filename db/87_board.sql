@@ -21,8 +21,8 @@ declare
   n integer;
   words text;
   most integer;
-  before timestamptz := 'infinity';
-  oldest timestamptz := '-infinity';
+  before timestamptz := timestamptz 'infinity';
+  oldest timestamptz := timestamptz '-infinity';
   after_id text := '';
   ids text[];
   looked_at integer;

@@ -15,6 +15,6 @@ select is(app_test.faults_of($$select app.sleep_run('s', -1)$$), 'ms', 'nor a du
 select app.advance('59 seconds'), app_test.recover() \g /dev/null
 select is(app_test.status_of('sleep_1'), 'PENDING', 'not early');
 select app.advance('1 second'), app_test.recover() \g /dev/null
-select results_eq($$select step_id || ' ' || app_test.status_of(run_id) from app.artifacts where run_id = 'sleep_1' order by artifact_id$$, array['sleep-before-sleep SUCCESS', 'sleep-after-sleep SUCCESS'], 'and then it is over');
+select results_eq($$select (step_id || ' ' || app_test.status_of(run_id)) collate "default" from app.artifacts where run_id = 'sleep_1' order by artifact_id$$, array['sleep-before-sleep SUCCESS', 'sleep-after-sleep SUCCESS'], 'and then it is over');
 select is_empty('select * from app.v_invariants');
 rollback;

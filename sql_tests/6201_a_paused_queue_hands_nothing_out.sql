@@ -34,7 +34,7 @@ select results_eq(format('select why, held_by, since, next_at, unblock from app.
   $$select 'S0 waits in line on intentQ, which is paused: the service is down', 'ann', paused_at, null::timestamptz, 'select app.unpause_queue(''intentQ'', actor => ''me'', reason => ''…'')' from app.queues where queue_name = 'intentQ'$$,
   'explain tells who holds it, since when, and the call');
 select is((select why from app.explain_run(:'working')), 'S1 waits in line on intentQ, which is paused: the service is down', 'of a run that was under way, too');
-select results_eq($$select run_id, queue_name, reason, call from app.v_ops_inbox where kind = 'paused queue'$$,
+select results_eq($$select run_id collate "default", queue_name collate "default", reason collate "default", call collate "default" from app.v_ops_inbox where kind = 'paused queue'$$,
   $$values (null, 'intentQ', 'paused by ann: the service is down', 'select app.unpause_queue(''intentQ'', actor => ''me'', reason => ''…'')')$$, 'the inbox has it');
 
 -- paused again

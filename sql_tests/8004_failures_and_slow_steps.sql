@@ -15,7 +15,7 @@ update app.queues set max_recoveries = 0;
 select app_test.a_run('dead') as dead \gset
 select app_test.work_once() \g /dev/null
 select app_test.age_leases('1 hour'), app_test.recover() \g /dev/null
-select results_eq('select run_id, recipe, step_id, error_code, attempts, status, partition_key from app.v_ops_failures_24h', format($$values
+select results_eq('select run_id collate "default", recipe, step_id, error_code, attempts, status, partition_key collate "default" from app.v_ops_failures_24h', format($$values
   (%L, 'plain', 'S0', 'max_recovery_attempts_exceeded', 1::bigint, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', ''), (%L, 'gated', null, 'gate_rejected', 0, 'ERROR', ''), (%L, 'tries', 'S0', 'infra', 2, 'ERROR', 'p')$$, :'dead', :'no', :'first'),
   'newest first: a dead lane, a no, a step that failed twice');
 select is((select row(error_message, ended_at)::text from app.v_ops_failures_24h where run_id = :'first'), (select row('it did not work', ended_at)::text from app.runs where run_id = :'first'), 'with its words and its time');

@@ -47,7 +47,8 @@ def test_a_plan_is_rejected_with_a_reason(browser: Browser, stack: Stack) -> Non
     browser.sees("nextAction: APPROVE_PLAN")
     browser.fill("#name-approve-plan", "bob")
     browser.button("Reject").click()
-    browser.sees("a rejection needs its reason")
+    browser.sees("Refused: schema_violation")
+    assert "a rejection needs its reason" in browser.one("[aria-label=Refused]").text
     assert stack.status(run) == "WAITING_INPUT"
     browser.fill("#name-approve-plan", "bob")
     browser.fill("#notes-approve-plan", "too risky")

@@ -159,6 +159,8 @@ def test_a_page_from_elsewhere_cannot_post(api: Api, conn: psycopg.Connection[An
         {"origin": "null"},
         {"origin": f"http://{own}.evil.example"},
         {"origin": "http://127.0.0.1:1"},
+        {"origin": "http://["},
+        {"origin": "localhost"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
     ):

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
@@ -59,6 +59,7 @@ class Application:
                 SisuError: _refused,
                 HTTPException: _no_route,
                 RequestValidationError: _bad_parameter,
+                ClientDisconnect: _gone,
                 Exception: _failed,
             },
         )
@@ -110,6 +111,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     return internal(_trace_id(request))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody hears it; for the counters
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -65,24 +65,18 @@ def refused(faults: list[tuple[str, str]]) -> BadRequest:
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and len(announced) > 15:
-        raise _too_large(limit)
-    over = int(announced or 0) > limit if announced.isdigit() else False
-    if over and int(announced) > limit * _DRAINED:
+    announced = request.headers.get("content-length", "0")[:15]
+    if announced.isdigit() and int(announced) > limit * _DRAINED:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > limit:
-            over = True
-            parts.clear()
-            if size > limit * _DRAINED:
-                break
-        elif not over:
+        if size > limit * _DRAINED:
+            break
+        if size <= limit:
             parts.append(part)
-    if over:
+    if size > limit:
         raise _too_large(limit)
     return b"".join(parts)
 

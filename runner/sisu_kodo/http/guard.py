@@ -11,10 +11,8 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Forbidden
@@ -66,8 +64,6 @@ class Guard:
                 await refusal(refused, trace_id)(scope, receive, answered)
             else:
                 await self._app(scope, receive, answered)
-        except ClientDisconnect:
-            pass
         except Exception as error:
             _log.error("http.failed", error, trace_id=trace_id, method=scope["method"], path=_path(scope))
             if not status:
@@ -86,7 +82,7 @@ class Guard:
             return None
         origin = headers.get("origin")
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
-        if foreign or (origin is not None and urlsplit(origin).netloc.lower() != host):
+        if foreign or (origin is not None and origin.partition("://")[2].lower() != host):
             return Forbidden("the request comes from another site", code="cross_origin")
         return None
 

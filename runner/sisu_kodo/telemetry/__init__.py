@@ -1,9 +1,9 @@
 """Traces: one per run, sent over OTLP/HTTP when DBOS_ENABLE_OTLP is on.
 
-    tracer_for(config, worker, version) → Tracer | None    for a runner
-    traced(app, config, instance) → an ASGI application    for the HTTP API
+    tracer_for(config, worker, version) → Tracer | None     for a runner
+    traced(app, config, instance) → an ASGI application     for the HTTP API
 
-The SDK of OpenTelemetry is not imported while it is off. docs/architecture.md has what is sent by whom.
+The SDK of OpenTelemetry is not imported while it is off. docs/architecture.md says what is sent, and by whom.
 """
 
 from __future__ import annotations
