@@ -6,7 +6,8 @@
 --           a WAITING one has wait {seq, kind, name, ms | gate} instead: the handler sleeps or asks, and its attempt is parked
 --   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases, fire what is due;
 --                                                                       drain: give no next step of a lane, it goes back in line
---   rows     assigned: a new lane with its context · continued: the next step of a lane the worker keeps · refused: fenced off
+--   rows     assigned: a new lane with its context · continued: the next step of a lane the worker keeps · refused: fenced off (stale_lease),
+--           or committed before, and the answer was lost (already_committed)
 --
 -- Everything is set-based: the cost of a call is that of a handful of statements, whatever the number of results.
 -- Invariant: the result of a step, its artifacts, its receipt, the end or the next step of its lane and the lease commit together, and
@@ -269,7 +270,12 @@ begin
     if coalesce(cardinality(accepted), 0) < jsonb_array_length(work.results) then
       return query
         select 'refused', x."runId", null::text, x.idx, x."taskKey", x.attempt, x.queue, x."msgId", x."readCt", null::text, null::integer, null::jsonb,
-          'stale_lease'
+          case when exists (
+            -- the same result came before, and its answer was lost
+            select from app.run_steps as s
+            where s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.attempt = x.attempt and s.worker = work.worker
+              and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt" and s.status in ('SUCCESS', 'ERROR') and not s.lost)
+            then 'already_committed' else 'stale_lease' end
         from jsonb_to_recordset(work.results) as x ("runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer)
         where not exists (
           select from unnest(accepted) as a

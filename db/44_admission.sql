@@ -160,10 +160,9 @@ begin
         'gates', case when s.idx = 0 and not c.is_gated and k.checkpoints is null then '{}' else (
           select coalesce(jsonb_object_agg(g.gate_key, g.payload), '{}') from app.gates as g where g.run_id = s.run_id and g.status = 'ANSWERED') end,
         'task', s.input, 'ocMode', r.oc_mode, 'sbxMode', r.sbx_mode, 'traceId', r.trace_id, 'queuePartitionKey', nullif(r.partition_key, ''))
-        || case when k.checkpoints is null and s.task_key = '' and s.started_at = t and r.reopened_at is null then '{}' else
+        || case when k.checkpoints is null and s.task_key = '' and s.started_at = t then '{}' else
           -- its place in the trace of the run
           jsonb_strip_nulls(jsonb_build_object('startedAt', case when s.started_at < t then app.epoch_us(s.started_at) end,
-            'reopenedAt', case when r.reopened_at is not null then app.epoch_us(r.reopened_at) end,
             'parent', case when s.task_key <> '' then (
               select jsonb_build_object('attempt', o.attempt, 'spanId', o.span_id) from app.run_steps as o
               where o.run_id = s.run_id and o.idx = s.idx and o.task_key = '' order by o.attempt desc limit 1) end))

@@ -5,8 +5,7 @@
 --   app.take_ends(n) → end_id, trace         for runners that collect: ends that were not sent yet, each with the attempts nobody has reported
 --   app.forget_ends(end_ids) → how many      they are sent
 --
--- An assignment tells a runner its place in the trace: startedAt of an attempt that was parked, reopenedAt of a run that was resumed or
--- repaired (epoch µs), and the parent {attempt, spanId} of a task.
+-- An assignment tells a runner its place in the trace: startedAt (epoch µs) of an attempt that was parked, the parent {attempt, spanId} of a task.
 --
 -- Whoever takes ends collects, and ends are kept for the hour after that: a database where nobody does has none, and pays one look at a
 -- setting per call that ends runs. An end that was taken and not forgotten comes again after half a minute, so it is sent at least once.
@@ -76,7 +75,7 @@ as $$
   select e.end_id, jsonb_agg(jsonb_build_object('idx', s.idx, 'stepId', s.step_id, 'taskKey', s.task_key, 'attempt', s.attempt, 'status', s.status,
     'error', case when s.error is not null then jsonb_build_object('code', s.error -> 'code', 'message', left(s.error ->> 'message', 1000)) end,
     'queue', s.queue_name, 'partition', nullif(s.partition_key, ''), 'worker', s.worker, 'msgId', s.msg_id, 'spanId', s.span_id, 'skipped', s.skipped,
-    'isOlder', s.enqueued_at < e.reopened_at, 'startedAt', app.epoch_us(s.started_at), 'endedAt', app.epoch_us(s.ended_at),
+    'startedAt', app.epoch_us(s.started_at), 'endedAt', app.epoch_us(s.ended_at),
     'parent', case when s.task_key <> '' then (
       select jsonb_build_object('attempt', p.attempt, 'spanId', p.span_id) from app.run_steps as p
       where p.run_id = s.run_id and p.idx = s.idx and p.task_key = '' and p.enqueued_at <= s.enqueued_at order by p.attempt desc limit 1) end)

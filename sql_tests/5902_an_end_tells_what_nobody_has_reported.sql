@@ -1,6 +1,6 @@
 -- take_ends: the trace of a run, and the attempts whose spans no runner has sent.
 begin;
-select plan(21);
+select plan(20);
 select app.take_ends(1) \g /dev/null
 create function pg_temp.trace_of(run_id text) returns jsonb language sql as $$ select t.trace from app.take_ends(1000) as t where t.trace ->> 'runId' = $1 order by t.end_id desc limit 1 $$;
 create function pg_temp.told(trace jsonb) returns text language sql as $$
@@ -45,7 +45,7 @@ select is(:'trace'::jsonb #>> '{gates,0,gateKey}' || ' ' || (:'trace'::jsonb #>>
 select app_test.a_run_at('ExecuteST', 'many') as many \gset
 select app_test.finish_step('{"tasks": [1, 2, 3, 4, 5], "spanId": "00000000000000cc"}') \g /dev/null
 select is((pg_temp.trace_of(:'many') #> '{attempts,3}') - array['startedAt', 'endedAt', 'worker', 'msgId', 'parent', 'partition'],
-  '{"idx": 3, "stepId": "ExecuteST", "taskKey": "", "attempt": 1, "status": "ERROR", "queue": "intentQ", "spanId": "00000000000000cc", "skipped": false, "isOlder": null,
+  '{"idx": 3, "stepId": "ExecuteST", "taskKey": "", "attempt": 1, "status": "ERROR", "queue": "intentQ", "spanId": "00000000000000cc", "skipped": false,
     "error": {"code": "too_many_tasks", "message": "the handler returned 5 tasks, the recipe allows 4"}}', 'tasks that were refused');
 
 -- a fork
@@ -64,7 +64,7 @@ select app_test.a_run('again') as again \gset
 select app_test.finish_step() \g /dev/null
 select app.cancel_run(:'again', 'ann', 'x') \g /dev/null
 select app.resume_run(:'again', 'ann', 'x') \g /dev/null
-select is((select context -> 'reopenedAt' from app_test.work_once()), (select to_jsonb(app.epoch_us(reopened_at)) from app.runs where run_id = :'again'), 'an attempt knows when its run was resumed');
+select app_test.work_once() \g /dev/null
 select app_test.age_leases('1 minute'), app_test.recover() \g /dev/null
 select app_test.finish_step() \g /dev/null
 select is((select array_agg((t.trace ->> 'status') || ': ' || pg_temp.told(t.trace) order by t.end_id) from app.take_ends(10) as t),

@@ -92,14 +92,14 @@ class Lane:
 class Result:
     """What one attempt reports: its JSON text, and the output for the lane's next step."""
 
-    __slots__ = ("is_again", "lane", "output", "replaced", "span", "text")
+    __slots__ = ("is_kept", "lane", "output", "replaced", "span", "text")
 
     def __init__(self, lane: Lane, text: str, output: JSON = None) -> None:
         self.lane = lane
         self.text = text
         self.output = output
         self.replaced = False
-        self.is_again = False  # it was sent before, and the answer was lost
+        self.is_kept = False  # refused, because it was committed before and the answer was lost
         self.span: Span | None = None
 
 
@@ -248,6 +248,7 @@ class Desk:
                     result.lane.advance(row, result.output)
                     start.append(result.lane)
                 else:
+                    result.is_kept = row.reason == "already_committed"
                     self.drop(result.lane)
                     refused.append(result.lane)
         for result in sent.values():

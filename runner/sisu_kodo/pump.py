@@ -81,8 +81,6 @@ class Pump:
             except psycopg.Error as error:
                 if is_connection_error(error, connection):
                     desk.undo(call)
-                    for result in call.results:
-                        result.is_again = True
                     raise
                 if is_transient(error) or not call.results:
                     desk.undo(call)

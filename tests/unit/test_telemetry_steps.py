@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -58,15 +59,14 @@ def test_a_span_is_sent_when_its_result_is_committed() -> None:
     assert "secret" not in repr(one.sent)
 
 
-def test_what_was_refused_is_not_sent_unless_it_came_again() -> None:
+def test_what_was_refused_is_not_sent_unless_it_had_been_committed() -> None:
     one = Tracing()
-    one.answer(encoded(one.lane, success(None)), _assignment("refused"))
+    one.answer(encoded(one.lane, success(None)), _assignment("refused")._replace(reason="stale_lease"))
     assert one.sent == []
     two = Tracing()
     result = encoded(two.lane, success(None))
-    result.is_again = True
-    two.answer(result, _assignment("refused"))
-    assert len(two.sent) == 1, "it is committed, and the answer was lost"
+    two.answer(result, _assignment("refused")._replace(reason="already_committed"))
+    assert len(two.sent) == 1, "the answer to the first was lost"
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,6 @@ def test_a_task_is_a_child_of_the_step_that_made_it() -> None:
         "00000000000000aa",
         attempt_span_id("ih_1", 0, "", 2),
     ]
-
-
-def test_a_resumed_run_has_a_span_of_its_own() -> None:
-    one = Tracing(reopenedAt=5)
-    assert one.lane.span is not None and one.lane.span.parent_id == run_span_id("ih_1", 5)
 
 
 def test_an_attempt_that_was_parked_began_then_and_the_next_one_does_not() -> None:
@@ -182,28 +177,17 @@ def test_the_end_of_a_run_as_a_span() -> None:
     assert span.error == "infra: no postgresql://ann:***@db"
 
 
-def test_an_attempt_that_began_before_the_resume_is_in_the_first_part() -> None:
-    attempt: dict[str, Any] = {
-        "idx": 0,
-        "stepId": "S",
-        "taskKey": "",
-        "attempt": 1,
-        "status": "CANCELLED",
-        "error": None,
-        "queue": "q",
-        "partition": None,
-        "worker": "w",
-        "msgId": 3,
-        "spanId": None,
-        "skipped": False,
-        "startedAt": 1,
-        "endedAt": 10,
-        "parent": None,
+def test_an_attempt_that_nobody_has_told_is_the_span_that_its_runner_would_have_sent() -> None:
+    one = Tracing()
+    one.answer(encoded(one.lane, success(None)))
+    attempt = {
+        "idx": 0, "stepId": "S0", "taskKey": "", "attempt": 1, "status": "SUCCESS", "error": None,
+        "queue": "intentQ", "partition": None, "worker": "w", "msgId": 7, "spanId": None,
+        "startedAt": 1, "endedAt": 10, "parent": None, "skipped": False,
     }
-    told = [{**TOLD, "attempts": [{**attempt, "isOlder": is_older}]} for is_older in (True, False)]
-    older, newer = (spans_of(each)[1] for each in told)
-    assert older.parent_id == run_span_id("ih_1-f1") and newer.parent_id == run_span_id("ih_1-f1", 9)
-    assert older.span_id == newer.span_id == attempt_span_id("ih_1-f1", 0, "", 1)
+    _, told = spans_of({**TOLD, "runId": "ih_1", "attempts": [attempt]})
+    (sent,) = one.sent
+    assert replace(told, start=sent.start, end=sent.end) == sent
 
 
 def test_a_database_that_is_away_is_waited_for_in_silence(caplog: pytest.LogCaptureFixture) -> None:

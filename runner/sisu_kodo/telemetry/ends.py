@@ -126,7 +126,7 @@ def _attempt(trace: dict[str, Any], attempt: dict[str, Any]) -> Span:
         name=step.name,
         trace_id=trace["traceId"],
         span_id=attempt["spanId"] or attempt_span_id(run_id, step.idx, step.task_key, step.attempt),
-        parent_id=_parent(trace, attempt),
+        parent_id=parent_span_id(run_id, step.idx, attempt["parent"]),
         start=attempt["startedAt"] * 1000,
         end=attempt["endedAt"] * 1000,
         attributes=attributes,
@@ -135,13 +135,8 @@ def _attempt(trace: dict[str, Any], attempt: dict[str, Any]) -> Span:
     )
 
 
-def _parent(trace: dict[str, Any], attempt: dict[str, Any]) -> str:
-    since = None if attempt["isOlder"] else trace["reopenedAt"]
-    return parent_span_id(trace["runId"], attempt["idx"], attempt.get("parent"), since)
-
-
-def parent_span_id(run_id: str, idx: int, parent: dict[str, Any] | None, reopened_at: int | None) -> str:
+def parent_span_id(run_id: str, idx: int, parent: dict[str, Any] | None) -> str:
     """Of a task: the span of the step attempt {attempt, spanId?} that made it. Of a step: that of its run."""
     if parent is None:
-        return run_span_id(run_id, reopened_at)
+        return run_span_id(run_id)
     return str(parent.get("spanId") or attempt_span_id(run_id, idx, "", parent["attempt"]))

@@ -65,7 +65,7 @@ class Tracer:
             ),
             trace_id=known["traceId"],
             span_id=attempt_span_id(run_id, idx, task_key, attempt.attempt),
-            parent_id=parent_span_id(run_id, idx, known.get("parent"), known.get("reopenedAt")),
+            parent_id=parent_span_id(run_id, idx, known.get("parent")),
             start=time.time_ns() if started_at is None else started_at * 1000,
         )
         context = copy_context()
@@ -73,12 +73,10 @@ class Tracer:
         return context
 
     def settled(self, results: Sequence[Result], refused: Iterable[Lane]) -> None:
-        """The database has answered: what was not refused is sent. Nor what was refused when it came a second
-        time: the first may have been committed.
-        """
+        """The database has answered: what is committed is sent."""
         gone = {id(lane) for lane in refused}
         for result in results:
-            if result.span is not None and (result.is_again or id(result.lane) not in gone):
+            if result.span is not None and (result.is_kept or id(result.lane) not in gone):
                 self.exporter.put(result.span)
 
 
