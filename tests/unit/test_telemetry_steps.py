@@ -181,9 +181,21 @@ def test_an_attempt_that_nobody_has_told_is_the_span_that_its_runner_would_have_
     one = Tracing()
     one.answer(encoded(one.lane, success(None)))
     attempt = {
-        "idx": 0, "stepId": "S0", "taskKey": "", "attempt": 1, "status": "SUCCESS", "error": None,
-        "queue": "intentQ", "partition": None, "worker": "w", "msgId": 7, "spanId": None,
-        "startedAt": 1, "endedAt": 10, "parent": None, "skipped": False,
+        "idx": 0,
+        "stepId": "S0",
+        "taskKey": "",
+        "attempt": 1,
+        "status": "SUCCESS",
+        "error": None,
+        "queue": "intentQ",
+        "partition": None,
+        "worker": "w",
+        "msgId": 7,
+        "spanId": None,
+        "startedAt": 1,
+        "endedAt": 10,
+        "parent": None,
+        "skipped": False,
     }
     _, told = spans_of({**TOLD, "runId": "ih_1", "attempts": [attempt]})
     (sent,) = one.sent

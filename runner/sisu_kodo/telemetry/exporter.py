@@ -39,7 +39,7 @@ class Exporter:
         *,
         most: int = 8192,
         batch: int = 512,
-        pace: float = 0.2,
+        pace: float = 0.1,
         interval: float = 1.0,
     ) -> None:
         self._send = send
