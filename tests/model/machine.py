@@ -40,6 +40,7 @@ class Machine(RuleBasedStateMachine):
     harness: ClassVar[Harness]
     counts: ClassVar[Counter[tuple[str, str]]] = Counter()
     moves: ClassVar[Counter[tuple[str, str, str]]] = Counter()
+    found_after: ClassVar[list[int]] = []
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +49,8 @@ class Machine(RuleBasedStateMachine):
         self.base.intents = {intent_id(intent(goal)) for goal in range(GOALS - 1)}
         self.base.workers = {name: Worker(version) for name, version in VERSION_OF.items()}
         self.open: dict[int, World] = {}
+        # how many of the intents are used: few runs come far, many are in each other's way
+        self.limit = GOALS
         self.history: list[Lane] = []
         self.finals: dict[str, str] = {}
         self.statuses: dict[str, tuple[str, str | None]] = {}
@@ -59,7 +62,11 @@ class Machine(RuleBasedStateMachine):
         names = [one.name for one in possible for _ in range(one.weight)]
         chosen = data.draw(st.sampled_from(names), label="action")
         action = next(one for one in possible if one.name == chosen)
-        getattr(self, chosen)(**data.draw(action.arguments, label="with"))
+        try:
+            getattr(self, chosen)(**data.draw(action.arguments, label="with"))
+        except AssertionError:
+            self.found_after.append(sum(self.counts.values()))
+            raise
         self.remember()
 
     def remember(self) -> None:

@@ -22,8 +22,9 @@ WELL = st.sampled_from(["done", "done", "done", "made", "done", "done", "none", 
 class Everything(StartRules, WorkerRules, ControlRules):
     """The machine that is run."""
 
-    @initialize(options=st.lists(PLAIN, min_size=1, max_size=4))
-    def some_runs(self, options: list[JSON]) -> None:
+    @initialize(options=st.lists(PLAIN, min_size=1, max_size=3), limit=st.sampled_from([3, 2, GOALS, 1]))
+    def some_runs(self, options: list[JSON], limit: int) -> None:
+        self.limit = limit
         for goal, chosen in enumerate(options):
             self.start(0, goal, chosen)
 
@@ -59,7 +60,7 @@ class Everything(StartRules, WorkerRules, ControlRules):
             ways.append(
                 lambda: self.answer(caller, run_id, key, {"decision": "yes", "n": pick}, f"d{pick % 3}")
             )
-        missing = [n for n in range(GOALS) if not self.view(caller).find(intent_id(intent(n)))]
+        missing = [n for n in range(self.limit) if not self.view(caller).find(intent_id(intent(n)))]
         if missing:
             ways.append(lambda: self.start(caller, missing[pick % len(missing)], options))
         if ways:

@@ -56,9 +56,9 @@ class ControlRules(Machine):
         fitting = sorted(run_id for run_id, run in runs.items() if run.status in statuses)
         return fitting[pick % len(fitting)] if fitting and pick % 4 else self.pick_run(caller, pick)
 
-    def pick_gated(self, caller: int, pick: int) -> str:
-        """A run that has the gate approve-plan, mostly one that waits."""
-        runs = {r: run for r, run in self.view(caller).all_runs().items() if run.recipe.gate("approve-plan")}
+    def pick_gated(self, caller: int, pick: int, key: str) -> str:
+        """A run that has the gate, mostly one that waits."""
+        runs = {r: run for r, run in self.view(caller).all_runs().items() if run.recipe.gate(key)}
         waiting = sorted(r for r, run in runs.items() if run.status == "WAITING_INPUT")
         chosen = waiting if waiting and pick % 4 else sorted(runs)
         return chosen[pick % len(chosen)] if chosen and pick % 16 else self.pick_run(caller, pick)
@@ -67,6 +67,7 @@ class ControlRules(Machine):
 
     @action(
         weight=3,
+        when=lambda self: any(run.recipe.gate("approve-plan") for run in self.base.runs.values()),
         caller=CALLER,
         pick=PICK,
         by=st.sampled_from(["ann", "ann", "bob"]),
@@ -74,7 +75,7 @@ class ControlRules(Machine):
         dedupe=DEDUPE,
     )
     def approve_plan(self, caller: int, pick: int, by: str, decision: str, dedupe: str | None) -> None:
-        run_id = self.pick_gated(caller, pick)
+        run_id = self.pick_gated(caller, pick, "approve-plan")
         notes = "not this" if decision == "no" else None
         self.perform(
             "approve_plan", caller, "select app.approve_plan(%s, %s, %s, %s, %s)", [run_id, by, notes, decision, dedupe],
@@ -84,12 +85,13 @@ class ControlRules(Machine):
 
     @action(
         weight=3,
+        when=lambda self: any(run.recipe.gate("sign") for run in self.base.runs.values()),
         caller=CALLER, pick=PICK, key=st.sampled_from(["tell", "sign", "sign", "approve-plan", "other"]),
         payload=st.sampled_from([{"decision": "yes"}, {"decision": "yes", "more": 1}, {"decision": "no"}, {"n": 1}]),
         dedupe=st.sampled_from(["a", "b"]),
     )  # fmt: skip
     def reply_gate(self, caller: int, pick: int, key: str, payload: JSON, dedupe: str) -> None:
-        run_id = self.pick_with(caller, pick, "WAITING_INPUT")
+        run_id = self.pick_gated(caller, pick, key)
         if (open_doors := self.open_doors(caller)) and pick % 3:
             run_id, key = open_doors[pick % len(open_doors)]
         self.answer(caller, run_id, key, payload, dedupe)
@@ -121,7 +123,8 @@ class ControlRules(Machine):
 
     @action(weight=2, caller=CALLER, pick=PICK, dry=DRY)
     def cancel(self, caller: int, pick: int, dry: bool) -> None:
-        self.control("cancel_run", caller, self.pick_run(caller, pick), dry, calls.cancel_run)
+        live = ("WAITING_INPUT",) if pick % 3 == 0 else ("ENQUEUED", "PENDING", "WAITING_INPUT")
+        self.control("cancel_run", caller, self.pick_with(caller, pick, *live), dry, calls.cancel_run)
 
     @action(weight=3, caller=CALLER, pick=PICK, dry=DRY)
     def resume(self, caller: int, pick: int, dry: bool) -> None:

@@ -59,10 +59,10 @@ class StartRules(Machine):
     @action(weight=3, caller=CALLER, goal=GOAL, options=PLAIN)
     def start_plain(self, caller: int, goal: int, options: JSON) -> None:
         """A run that is not there yet, when there is one left."""
-        missing = [n for n in range(GOALS) if not self.view(caller).find(intent_id(intent(n)))]
+        missing = [n for n in range(self.limit) if not self.view(caller).find(intent_id(intent(n)))]
         self.start(caller, missing[goal % len(missing)] if missing else goal, options)
 
-    @action(weight=2, caller=CALLER, goal=GOAL, options=OPTIONS)
+    @action(caller=CALLER, goal=GOAL, options=OPTIONS)
     def start_any(self, caller: int, goal: int, options: JSON) -> None:
         self.start(caller, goal, options)
 
@@ -73,6 +73,7 @@ class StartRules(Machine):
     )
     def start_again(self, caller: int, goal: int, twist: str) -> None:
         """A start like that of a run that is there, or with one argument that differs."""
+        goal %= self.limit
         run = self.view(caller).find(intent_id(intent(goal)))
         if run is None:
             return
@@ -85,7 +86,7 @@ class StartRules(Machine):
         self.start(caller, goal, options)
 
     def start(self, caller: int, goal: int, options: JSON) -> None:
-        wid = intent_id(intent(goal))
+        wid = intent_id(intent(goal % self.limit))
         self.perform(
             "start_run", caller, "select app.start_run(%s, %s)", [wid, options],
             lambda world, answer: same(calls.start_run(world, wid, options), answer.value),
@@ -96,7 +97,7 @@ class StartRules(Machine):
         caller=CALLER, items=st.lists(st.tuples(GOAL, st.booleans(), st.one_of(PLAIN, OPTIONS)), max_size=3)
     )
     def start_runs(self, caller: int, items: list[tuple[int, bool, JSON]]) -> None:
-        wanted = [(intent(goal), by_id, options) for goal, by_id, options in items]
+        wanted = [(intent(goal % self.limit), by_id, options) for goal, by_id, options in items]
         given = [
             {**({"intentId": intent_id(body)} if by_id else {"intent": body}), **options}
             for body, by_id, options in wanted

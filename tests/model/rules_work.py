@@ -57,7 +57,7 @@ class WorkRules(Machine):
     def waiting(self, caller: int, worker: str, queue: str) -> bool:
         return bool(work.in_line(self.view(caller), queue, VERSION_OF[worker], ()))
 
-    @action(weight=3, caller=CALLER, worker=WORKER, queues=st.one_of(st.just({}), QUEUES))
+    @action(caller=CALLER, worker=WORKER, queues=st.one_of(st.just({}), QUEUES))
     def recover(self, caller: int, worker: str, queues: dict[str, int]) -> None:
         self.work("recover", caller, worker, [], queues=queues, recover=True)
 
@@ -173,6 +173,25 @@ class WorkRules(Machine):
         if with_good and good:
             results.append(self.result(caller, good[0], "done", [1, 2]))
         self.work("finish late", caller, late.worker, results)
+
+    @action(
+        weight=2,
+        when=lambda self: self.lanes(0),
+        caller=CALLER,
+        pick=PICK,
+        kind=st.sampled_from(["infra", "always"]),
+    )
+    def fail_again(self, caller: int, pick: int, kind: str) -> None:
+        """A step or task that has failed before fails once more."""
+        view = self.view(caller)
+        lanes = [
+            lane
+            for lane in self.lanes(caller)
+            if any(a.status == "ERROR" for a in view.look(lane.run_id).tries(lane.idx, lane.task))
+        ]
+        if lanes:
+            lane = lanes[pick % len(lanes)]
+            self.work("finish", caller, lane.worker, [self.result(caller, lane, kind, [])])
 
     def work(self, action: str, caller: int, worker: str, results: Sequence[JSON], **want: Any) -> None:
         """One call of app.work, in any of the ways it may have gone."""

@@ -19,8 +19,9 @@ from .world import Refused, Worker, World
 
 class WorkerRules(WorkRules):
     def _some(self, picks: list[int], mine: str) -> list[Lane]:
-        """Lanes that were handed out once; mostly those of one worker."""
-        lanes = [*self.lanes(0), *self.history]
+        """Lanes that are held, or were handed out once; mostly those of one worker."""
+        held = self.lanes(0)
+        lanes = [lane for lane in held if lane.worker == mine and picks[0] % 3] or [*held, *self.history]
         chosen = list(dict.fromkeys(lanes[pick % len(lanes)] for pick in picks))
         own = [lane for lane in chosen if lane.worker == mine]
         return own or chosen
@@ -52,6 +53,7 @@ class WorkerRules(WorkRules):
         )  # fmt: skip
 
     @action(
+        weight=2,
         when=lambda self: self.history,
         caller=CALLER,
         worker=WORKER,
