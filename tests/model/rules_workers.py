@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-
 from . import work
-from .actions import action
+from .actions import action, any_of, several
 from .harness import Answer
 from .machine import QUEUE_NAMES, VERSION_OF, Mismatch
 from .recipes import JSON
@@ -30,7 +28,7 @@ class WorkerRules(WorkRules):
         when=lambda self: self.history,
         caller=CALLER,
         worker=WORKER,
-        picks=st.lists(PICK, min_size=1, max_size=4),
+        picks=several(PICK, at_least=1, at_most=4),
     )
     def heartbeat(self, caller: int, worker: str, picks: list[int]) -> None:
         caller, lanes = self.free(caller), self._some(picks, worker)
@@ -57,7 +55,7 @@ class WorkerRules(WorkRules):
         when=lambda self: self.history,
         caller=CALLER,
         worker=WORKER,
-        picks=st.lists(PICK, min_size=1, max_size=3),
+        picks=several(PICK, at_least=1, at_most=3),
     )
     def release(self, caller: int, worker: str, picks: list[int]) -> None:
         lanes = self._some(picks, worker)
@@ -77,8 +75,8 @@ class WorkerRules(WorkRules):
 
     @action(
         caller=CALLER,
-        worker=st.sampled_from([*WORKERS, "w3", "nobody"]),
-        what=st.sampled_from(["again", "again", "keep", "leave"]),
+        worker=any_of([*WORKERS, "w3", "nobody"]),
+        what=any_of(["again", "again", "keep", "leave"]),
     )
     def register_or_retire(self, caller: int, worker: str, what: str) -> None:
         if what == "leave":
