@@ -22,13 +22,21 @@ class Action:
     """A method of the machine, by name."""
 
     name: str
-    weight: int
+    weight: float | Callable[[Any], float]
     when: Callable[[Any], Any]
     arguments: dict[str, Draw]
 
+    def chance(self, machine: Any) -> float:
+        """Its weight, as things are."""
+        if not self.when(machine):
+            return 0
+        return self.weight(machine) if callable(self.weight) else self.weight
+
 
 def action(
-    weight: int = 1, when: Callable[[Any], Any] = lambda machine: True, **arguments: Draw
+    weight: float | Callable[[Any], float] = 1,
+    when: Callable[[Any], Any] = lambda machine: True,
+    **arguments: Draw,
 ) -> Callable[[Method], Method]:
     """Marks a method that the machine may call."""
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 from .actions import action, any_of
-from .machine import GOALS, QUEUE_NAMES, VERSION_OF, intent
-from .recipes import JSON, intent_id
+from .machine import GOALS, QUEUE_NAMES, VERSION_OF
+from .recipes import JSON
 from .rules_control import ControlRules
 from .rules_start import CALLER, PLAIN, StartRules
 from .rules_work import PICK, TASKS, WORKERS
@@ -31,7 +31,7 @@ class Everything(StartRules, WorkerRules, ControlRules):
         for goal in range(dice.randint(1, 3)):
             self.start(0, goal, PLAIN(dice))
 
-    @action(weight=3, caller=CALLER, worker=any_of(WORKERS), ticks=any_of([2, 1, 4]))
+    @action(weight=2, caller=CALLER, worker=any_of(WORKERS), ticks=any_of([2, 1, 4]))
     def time_passes(self, caller: int, worker: str, ticks: int) -> None:
         """The clock moves on, and somebody sees to what is due."""
         self.advance(ticks)
@@ -43,7 +43,7 @@ class Everything(StartRules, WorkerRules, ControlRules):
         self.age_leases()
         self.recover(caller, worker, {})
 
-    @action(weight=14, caller=CALLER, pick=PICK, kind=WELL, tasks=TASKS, options=PLAIN)
+    @action(weight=20, caller=CALLER, pick=PICK, kind=WELL, tasks=TASKS, options=PLAIN)
     def drive(self, caller: int, pick: int, kind: str, tasks: list[int], options: JSON) -> None:
         """What happens most at a real installation: a result, a claim, an answer, a start; whichever is possible."""
         ways: list[Callable[[], None]] = []
@@ -63,8 +63,9 @@ class Everything(StartRules, WorkerRules, ControlRules):
             ways.append(
                 lambda: self.answer(caller, run_id, key, {"decision": "yes", "n": pick}, f"d{pick % 3}")
             )
-        missing = [n for n in range(self.limit) if not self.view(caller).find(intent_id(intent(n)))]
+        missing = self.missing(caller)
         if missing:
             ways.append(lambda: self.start(caller, missing[pick % len(missing)], options))
-        if ways:
-            ways[pick % len(ways)]()
+        if not ways:
+            ways.append(lambda: self.fork(caller, pick, pick % 4, False, None, None))
+        ways[pick % len(ways)]()

@@ -14,7 +14,7 @@ from .harness import CALLERS, Answer
 from .machine import GOALS, Machine, Mismatch, intent, same
 from .recipes import JSON, intent_id
 from .rules_start import CALLER
-from .world import TERMINAL, Refused, World
+from .world import LIVE, TERMINAL, Refused, World
 
 PICK = between(0, 9999)
 DRY = any_of([False, False, False, True])
@@ -65,7 +65,7 @@ class ControlRules(Machine):
     # --- gates ------------------------------------------------------------------------------------------------------
 
     @action(
-        weight=3,
+        weight=lambda self: 3 if self.has("WAITING_INPUT") else 0.7,
         when=lambda self: any(run.recipe.gate("approve-plan") for run in self.base.runs.values()),
         caller=CALLER,
         pick=PICK,
@@ -83,7 +83,7 @@ class ControlRules(Machine):
         )  # fmt: skip
 
     @action(
-        weight=3,
+        weight=lambda self: 3 if self.has("WAITING_INPUT") else 0.7,
         when=lambda self: any(run.recipe.gate("sign") for run in self.base.runs.values()),
         caller=CALLER, pick=PICK, key=any_of(["tell", "sign", "sign", "approve-plan", "other"]),
         payload=any_of([{"decision": "yes"}, {"decision": "yes", "more": 1}, {"decision": "no"}, {"n": 1}]),
@@ -120,17 +120,22 @@ class ControlRules(Machine):
             targets=[run_id],
         )  # fmt: skip
 
-    @action(weight=2, caller=CALLER, pick=PICK, dry=DRY)
+    @action(weight=lambda self: 2 if self.has(*LIVE) else 0.3, caller=CALLER, pick=PICK, dry=DRY)
     def cancel(self, caller: int, pick: int, dry: bool) -> None:
         live = ("WAITING_INPUT",) if pick % 3 == 0 else ("ENQUEUED", "PENDING", "WAITING_INPUT")
         self.control("cancel_run", caller, self.pick_with(caller, pick, *live), dry, calls.cancel_run)
 
-    @action(weight=3, caller=CALLER, pick=PICK, dry=DRY)
+    @action(
+        weight=lambda self: 3 if self.has("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED") else 0.3,
+        caller=CALLER,
+        pick=PICK,
+        dry=DRY,
+    )
     def resume(self, caller: int, pick: int, dry: bool) -> None:
         run_id = self.pick_with(caller, pick, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
         self.control("resume_run", caller, run_id, dry, calls.resume_run)
 
-    @action(weight=3, caller=CALLER, pick=PICK, dry=DRY)
+    @action(weight=lambda self: 4 if self.has("ERROR") else 0.3, caller=CALLER, pick=PICK, dry=DRY)
     def repair(self, caller: int, pick: int, dry: bool) -> None:
         self.control("repair_run", caller, self.pick_with(caller, pick, "ERROR"), dry, calls.repair_run)
 
@@ -164,7 +169,7 @@ class ControlRules(Machine):
 
     # --- time, transactions -----------------------------------------------------------------------------------------
 
-    @action(weight=3, ticks=any_of([1, 2, 1, 4]))
+    @action(weight=1, ticks=any_of([1, 2, 1, 4]))
     def advance(self, ticks: int) -> None:
         with self.by_owner("advance"):
             self.harness.advance(ticks)

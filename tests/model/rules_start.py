@@ -54,10 +54,10 @@ class StartRules(Machine):
             targets=[intent_id(body)],
         )  # fmt: skip
 
-    @action(weight=3, caller=CALLER, goal=GOAL, options=PLAIN)
+    @action(weight=lambda self: 3 if self.missing(0) else 0.3, caller=CALLER, goal=GOAL, options=PLAIN)
     def start_plain(self, caller: int, goal: int, options: JSON) -> None:
         """A run that is not there yet, when there is one left."""
-        missing = [n for n in range(self.limit) if not self.view(caller).find(intent_id(intent(n)))]
+        missing = self.missing(caller)
         self.start(caller, missing[goal % len(missing)] if missing else goal, options)
 
     @action(caller=CALLER, goal=GOAL, options=OPTIONS)
@@ -82,6 +82,10 @@ class StartRules(Machine):
             other: JSON = {"lane": "batch", "priority": 99, "timeoutMS": 99 * TICK_MS, "tenantId": "other"}
             options[twist] = other[twist]
         self.start(caller, goal, options)
+
+    def missing(self, caller: int) -> list[int]:
+        """Intents without a run."""
+        return [n for n in range(self.limit) if not self.view(caller).find(intent_id(intent(n)))]
 
     def start(self, caller: int, goal: int, options: JSON) -> None:
         wid = intent_id(intent(goal % self.limit))

@@ -25,6 +25,7 @@ class WorkerRules(WorkRules):
         return own or chosen
 
     @action(
+        weight=2,
         when=lambda self: self.history,
         caller=CALLER,
         worker=WORKER,
