@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from .mutations import mutate
 from .recipes import JSON, RECIPES, TICK_MS
 from .work import MOST_RECOVERIES
 
@@ -93,6 +95,8 @@ class Harness:
         self.owner.execute(
             "update app.queues set max_recoveries = %s, lease_seconds = 3600", [MOST_RECOVERIES]
         )
+        if mistake := os.environ.get("SISU_MODEL_MUTATION"):
+            mutate(self.owner, mistake)
         for recipe in RECIPES:
             self.owner.execute("select app.put_recipe(%s)", [Jsonb(recipe.body())])
             self.owner.execute("select app.activate_recipe(%s, %s)", [recipe.name, recipe.version])

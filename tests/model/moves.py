@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from . import known
 from .recipes import JSON, Retry, task_key
 from .world import Attempt, Door, Run, Timer, World
 
@@ -58,9 +59,9 @@ def open_door(world: World, run: Run, key: str) -> None:
     found = run.recipe.gate(key)
     assert found is not None
     idx, gate = found
-    known = run.doors.get(key)
+    before = run.doors.get(key)
     expires = world.bottom.clock + gate.ttl if gate.ttl else None
-    run.doors[key] = Door(idx, "OPEN", known.round + 1 if known else 1, None, expires)
+    run.doors[key] = Door(idx, "OPEN", before.round + 1 if before else 1, None, expires)
     run.status = "WAITING_INPUT"
     if expires is not None:
         run.timers.append(Timer("gate_ttl", expires, world.number(), gate=key))
@@ -228,6 +229,8 @@ def lose(run: Run, attempts: list[Attempt], code: str, most: int | None) -> int:
     goes_on = [attempt for attempt in attempts if run.live and run.awaits(attempt)]
     for attempt in attempts:
         attempt.lease, attempt.status = None, "CANCELLED"
+        if known.A_LOSS_AFTER_THE_CANCEL_COUNTS:
+            attempt.code = code
     for attempt in goes_on:
         attempt.status, attempt.code, attempt.lost, attempt.epoch = "ERROR", code, True, run.epoch
     poisoned = [attempt for attempt in goes_on if most is not None and in_a_row(run, attempt) > most]

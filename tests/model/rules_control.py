@@ -7,22 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from hypothesis import strategies as st
 
 from . import calls, work
-from .actions import action
+from .actions import action, any_of, between
 from .harness import CALLERS, Answer
 from .machine import GOALS, Machine, Mismatch, intent, same
 from .recipes import JSON, intent_id
 from .rules_start import CALLER
-from .world import TERMINAL, Refused, World
+from .world import LIVE, TERMINAL, Refused, World
 
-PICK = st.integers(0, 40)
-DRY = st.sampled_from([False, False, False, True])
-DEDUPE = st.sampled_from([None, None, "a", "b"])
-DECISION = st.sampled_from(["yes", "yes", "yes", "no"])
-STATUS = st.sampled_from(["ENQUEUED", "PENDING", "WAITING_INPUT", *TERMINAL])
-CHANGE = st.sampled_from(["output = '1'", "worker = 'x'", "status = 'PENDING'", "ended_at = now()"])
+PICK = between(0, 9999)
+DRY = any_of([False, False, False, True])
+DEDUPE = any_of([None, None, "a", "b"])
+DECISION = any_of(["yes", "yes", "yes", "no"])
+STATUS = any_of(["ENQUEUED", "PENDING", "WAITING_INPUT", *TERMINAL])
+CHANGE = any_of(["output = '1'", "worker = 'x'", "status = 'PENDING'", "ended_at = now()"])
 LEGAL = {
     ("ENQUEUED", "PENDING"), ("ENQUEUED", "ERROR"), ("ENQUEUED", "CANCELLED"), ("PENDING", "WAITING_INPUT"),
     ("PENDING", "SUCCESS"), ("PENDING", "ERROR"), ("PENDING", "CANCELLED"), ("PENDING", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"),
@@ -48,7 +47,7 @@ class ControlRules(Machine):
     def pick_run(self, caller: int, pick: int) -> str:
         """A run that is there, mostly; else one that nobody started."""
         runs = sorted(self.view(caller).all_runs())
-        return runs[pick % len(runs)] if runs and pick < 39 else "ih_" + "0" * 64
+        return runs[pick % len(runs)] if runs and pick % 40 else "ih_" + "0" * 64
 
     def pick_with(self, caller: int, pick: int, *statuses: str) -> str:
         """A run of one of these statuses when there is one, and not always."""
@@ -56,9 +55,9 @@ class ControlRules(Machine):
         fitting = sorted(run_id for run_id, run in runs.items() if run.status in statuses)
         return fitting[pick % len(fitting)] if fitting and pick % 4 else self.pick_run(caller, pick)
 
-    def pick_gated(self, caller: int, pick: int) -> str:
-        """A run that has the gate approve-plan, mostly one that waits."""
-        runs = {r: run for r, run in self.view(caller).all_runs().items() if run.recipe.gate("approve-plan")}
+    def pick_gated(self, caller: int, pick: int, key: str) -> str:
+        """A run that has the gate, mostly one that waits."""
+        runs = {r: run for r, run in self.view(caller).all_runs().items() if run.recipe.gate(key)}
         waiting = sorted(r for r, run in runs.items() if run.status == "WAITING_INPUT")
         chosen = waiting if waiting and pick % 4 else sorted(runs)
         return chosen[pick % len(chosen)] if chosen and pick % 16 else self.pick_run(caller, pick)
@@ -66,15 +65,16 @@ class ControlRules(Machine):
     # --- gates ------------------------------------------------------------------------------------------------------
 
     @action(
-        weight=3,
+        weight=lambda self: 3 if self.has("WAITING_INPUT") else 0.7,
+        when=lambda self: any(run.recipe.gate("approve-plan") for run in self.base.runs.values()),
         caller=CALLER,
         pick=PICK,
-        by=st.sampled_from(["ann", "ann", "bob"]),
+        by=any_of(["ann", "ann", "bob"]),
         decision=DECISION,
         dedupe=DEDUPE,
     )
     def approve_plan(self, caller: int, pick: int, by: str, decision: str, dedupe: str | None) -> None:
-        run_id = self.pick_gated(caller, pick)
+        run_id = self.pick_gated(caller, pick, "approve-plan")
         notes = "not this" if decision == "no" else None
         self.perform(
             "approve_plan", caller, "select app.approve_plan(%s, %s, %s, %s, %s)", [run_id, by, notes, decision, dedupe],
@@ -83,13 +83,14 @@ class ControlRules(Machine):
         )  # fmt: skip
 
     @action(
-        weight=3,
-        caller=CALLER, pick=PICK, key=st.sampled_from(["tell", "sign", "sign", "approve-plan", "other"]),
-        payload=st.sampled_from([{"decision": "yes"}, {"decision": "yes", "more": 1}, {"decision": "no"}, {"n": 1}]),
-        dedupe=st.sampled_from(["a", "b"]),
+        weight=lambda self: 3 if self.has("WAITING_INPUT") else 0.7,
+        when=lambda self: any(run.recipe.gate("sign") for run in self.base.runs.values()),
+        caller=CALLER, pick=PICK, key=any_of(["tell", "sign", "sign", "approve-plan", "other"]),
+        payload=any_of([{"decision": "yes"}, {"decision": "yes", "more": 1}, {"decision": "no"}, {"n": 1}]),
+        dedupe=any_of(["a", "b"]),
     )  # fmt: skip
     def reply_gate(self, caller: int, pick: int, key: str, payload: JSON, dedupe: str) -> None:
-        run_id = self.pick_with(caller, pick, "WAITING_INPUT")
+        run_id = self.pick_gated(caller, pick, key)
         if (open_doors := self.open_doors(caller)) and pick % 3:
             run_id, key = open_doors[pick % len(open_doors)]
         self.answer(caller, run_id, key, payload, dedupe)
@@ -119,23 +120,29 @@ class ControlRules(Machine):
             targets=[run_id],
         )  # fmt: skip
 
-    @action(weight=2, caller=CALLER, pick=PICK, dry=DRY)
+    @action(weight=lambda self: 2 if self.has(*LIVE) else 0.3, caller=CALLER, pick=PICK, dry=DRY)
     def cancel(self, caller: int, pick: int, dry: bool) -> None:
-        self.control("cancel_run", caller, self.pick_run(caller, pick), dry, calls.cancel_run)
+        live = ("WAITING_INPUT",) if pick % 3 == 0 else ("ENQUEUED", "PENDING", "WAITING_INPUT")
+        self.control("cancel_run", caller, self.pick_with(caller, pick, *live), dry, calls.cancel_run)
 
-    @action(weight=3, caller=CALLER, pick=PICK, dry=DRY)
+    @action(
+        weight=lambda self: 3 if self.has("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED") else 0.3,
+        caller=CALLER,
+        pick=PICK,
+        dry=DRY,
+    )
     def resume(self, caller: int, pick: int, dry: bool) -> None:
         run_id = self.pick_with(caller, pick, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
         self.control("resume_run", caller, run_id, dry, calls.resume_run)
 
-    @action(weight=3, caller=CALLER, pick=PICK, dry=DRY)
+    @action(weight=lambda self: 4 if self.has("ERROR") else 0.3, caller=CALLER, pick=PICK, dry=DRY)
     def repair(self, caller: int, pick: int, dry: bool) -> None:
         self.control("repair_run", caller, self.pick_with(caller, pick, "ERROR"), dry, calls.repair_run)
 
     @action(
         weight=2,
-        caller=CALLER, pick=PICK, step_n=st.integers(0, 4), dry=DRY,
-        version=st.sampled_from([None, None, "v2"]), patch=st.sampled_from([None, None, {"mended": True}]),
+        caller=CALLER, pick=PICK, step_n=between(0, 4), dry=DRY,
+        version=any_of([None, None, "v2"]), patch=any_of([None, None, {"mended": True}]),
     )  # fmt: skip
     def fork(
         self, caller: int, pick: int, step_n: int, dry: bool, version: str | None, patch: JSON | None
@@ -162,7 +169,7 @@ class ControlRules(Machine):
 
     # --- time, transactions -----------------------------------------------------------------------------------------
 
-    @action(weight=3, ticks=st.sampled_from([1, 2, 1, 4]))
+    @action(weight=1, ticks=any_of([1, 2, 1, 4]))
     def advance(self, ticks: int) -> None:
         with self.by_owner("advance"):
             self.harness.advance(ticks)
@@ -222,7 +229,7 @@ class ControlRules(Machine):
             [run_id] * 3, lambda world, answer: predict(world, answer) if answer.rows else calls.header(world, run_id),
         )  # fmt: skip
 
-    @action(pick=PICK, final=st.booleans(), to=STATUS, change=CHANGE)
+    @action(pick=PICK, final=any_of([False, True]), to=STATUS, change=CHANGE)
     def by_owner_hand(self, pick: int, final: bool, to: str, change: str) -> None:
         if final:
             self.change_final(pick, change)
@@ -267,7 +274,7 @@ class ControlRules(Machine):
 
     @action(
         caller=CALLER, pick=PICK,
-        case=st.sampled_from(["actor", "step", "gate", "result", "want", "lease", "filter", "worker", "artifact", "intent"]),
+        case=any_of(["actor", "step", "gate", "result", "want", "lease", "filter", "worker", "artifact", "intent"]),
     )  # fmt: skip
     def malformed(self, caller: int, pick: int, case: str) -> None:
         """Calls whose shape is wrong: PT400 before anything else is looked at."""

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-
 from . import calls
-from .actions import action
+from .actions import action, any_of, between, both, either, fields, several
 from .harness import CALLERS
 from .machine import GOALS, Machine, intent, same
 from .recipes import JSON, TICK_MS, VERSIONS, intent_id
 from .world import Refused
 
-CALLER = st.integers(0, CALLERS - 1)
-GOAL = st.integers(0, GOALS - 1)
+CALLER = between(0, CALLERS - 1)
+GOAL = between(0, GOALS - 1)
 # Few values, so that the same start often comes again; the rare ones are drift.
-OPTIONS = st.fixed_dictionaries(
-    {"recipeName": st.sampled_from(["four", "chain", "fans", "stubborn", "queues", "asks", "four", "fans"])},
+OPTIONS = fields(
+    {"recipeName": any_of(["four", "chain", "fans", "stubborn", "queues", "asks", "four", "fans"])},
     optional={
-        "queuePartitionKey": st.sampled_from(["p", "q"]),
-        "lane": st.sampled_from(["interactive", "batch"]),
-        "priority": st.sampled_from([0, 7]),
-        "timeoutMS": st.sampled_from([3 * TICK_MS, 12 * TICK_MS]),
-        "recipeVersion": st.sampled_from([1, 1, 2]),
-        "budget": st.sampled_from([{"tasks": 2}, {"steps": 3}, {"steps": 9}, {"attempts": 4}]),
-        "workload": st.sampled_from([{"tasks": 2}, {"tasks": 9}]),
-        "appVersion": st.sampled_from(["0.1.0", "v2"]),
-        "tenantId": st.sampled_from(["t"]),
+        "queuePartitionKey": any_of(["p", "q"]),
+        "lane": any_of(["interactive", "batch"]),
+        "priority": any_of([0, 7]),
+        "timeoutMS": any_of([3 * TICK_MS, 12 * TICK_MS]),
+        "recipeVersion": any_of([1, 1, 2]),
+        "budget": any_of([{"tasks": 2}, {"steps": 3}, {"steps": 9}, {"attempts": 4}]),
+        "workload": any_of([{"tasks": 2}, {"tasks": 9}]),
+        "appVersion": any_of(["0.1.0", "v2"]),
+        "tenantId": any_of(["t"]),
     },
 )
-PLAIN = st.fixed_dictionaries(
-    {"recipeName": st.sampled_from(["four", "fans", "stubborn", "asks", "four", "chain", "queues", "asks"])}
+PLAIN = fields(
+    {"recipeName": any_of(["four", "fans", "stubborn", "asks", "four", "chain", "queues", "asks"])}, {}
 )
 WRONG: list[JSON] = [
     {"recipeName": "nobody"},
@@ -56,23 +54,24 @@ class StartRules(Machine):
             targets=[intent_id(body)],
         )  # fmt: skip
 
-    @action(weight=3, caller=CALLER, goal=GOAL, options=PLAIN)
+    @action(weight=lambda self: 3 if self.missing(0) else 0.3, caller=CALLER, goal=GOAL, options=PLAIN)
     def start_plain(self, caller: int, goal: int, options: JSON) -> None:
         """A run that is not there yet, when there is one left."""
-        missing = [n for n in range(GOALS) if not self.view(caller).find(intent_id(intent(n)))]
+        missing = self.missing(caller)
         self.start(caller, missing[goal % len(missing)] if missing else goal, options)
 
-    @action(weight=2, caller=CALLER, goal=GOAL, options=OPTIONS)
+    @action(caller=CALLER, goal=GOAL, options=OPTIONS)
     def start_any(self, caller: int, goal: int, options: JSON) -> None:
         self.start(caller, goal, options)
 
     @action(
         caller=CALLER,
         goal=GOAL,
-        twist=st.sampled_from(["lane", "priority", "timeoutMS", "tenantId", "same", "pinned"]),
+        twist=any_of(["lane", "priority", "timeoutMS", "tenantId", "same", "pinned"]),
     )
     def start_again(self, caller: int, goal: int, twist: str) -> None:
         """A start like that of a run that is there, or with one argument that differs."""
+        goal %= self.limit
         run = self.view(caller).find(intent_id(intent(goal)))
         if run is None:
             return
@@ -84,8 +83,12 @@ class StartRules(Machine):
             options[twist] = other[twist]
         self.start(caller, goal, options)
 
+    def missing(self, caller: int) -> list[int]:
+        """Intents without a run."""
+        return [n for n in range(self.limit) if not self.view(caller).find(intent_id(intent(n)))]
+
     def start(self, caller: int, goal: int, options: JSON) -> None:
-        wid = intent_id(intent(goal))
+        wid = intent_id(intent(goal % self.limit))
         self.perform(
             "start_run", caller, "select app.start_run(%s, %s)", [wid, options],
             lambda world, answer: same(calls.start_run(world, wid, options), answer.value),
@@ -93,10 +96,10 @@ class StartRules(Machine):
         )  # fmt: skip
 
     @action(
-        caller=CALLER, items=st.lists(st.tuples(GOAL, st.booleans(), st.one_of(PLAIN, OPTIONS)), max_size=3)
+        caller=CALLER, items=several(both(GOAL, any_of([False, True]), either(PLAIN, OPTIONS)), at_most=3)
     )
     def start_runs(self, caller: int, items: list[tuple[int, bool, JSON]]) -> None:
-        wanted = [(intent(goal), by_id, options) for goal, by_id, options in items]
+        wanted = [(intent(goal % self.limit), by_id, options) for goal, by_id, options in items]
         given = [
             {**({"intentId": intent_id(body)} if by_id else {"intent": body}), **options}
             for body, by_id, options in wanted
@@ -124,7 +127,7 @@ class StartRules(Machine):
             "start_run", caller, "select app.start_run(%s, %s)", [wid, options], predict, targets=[wid]
         )
 
-    @action(what=st.sampled_from(["1", "2", "partitioned", "free", "free"]))
+    @action(what=any_of(["1", "2", "partitioned", "free", "free"]))
     def settings(self, what: str) -> None:
         if what in ("1", "2"):
             self.activate(int(what))

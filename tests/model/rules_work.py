@@ -6,10 +6,8 @@ from collections.abc import Collection, Sequence
 from itertools import combinations
 from typing import Any
 
-from hypothesis import strategies as st
-
-from . import work
-from .actions import action
+from . import known, work
+from .actions import action, any_of, between, either, fields, several
 from .harness import Answer
 from .machine import QUEUE_NAMES, VERSION_OF, Machine, Mismatch
 from .recipes import JSON
@@ -18,20 +16,16 @@ from .work import Lane
 from .world import Lease, World
 
 WORKERS = tuple(VERSION_OF)
-WORKER = st.sampled_from(WORKERS)
-PICK = st.integers(0, 40)
-QUEUES = st.fixed_dictionaries(
-    {"intentQ": st.integers(0, 3)}, optional={"sbxQ": st.integers(0, 4), "controlQ": st.integers(0, 2)}
-)
+WORKER = any_of(WORKERS)
+PICK = between(0, 9999)
+QUEUES = fields({"intentQ": between(0, 3)}, optional={"sbxQ": between(0, 4), "controlQ": between(0, 2)})
 WORK = """
 select outcome, run_id, step_id, idx, task_key, attempt, queue_name, msg_id, read_ct, handler, context, reason
 from app.work(%s, %s, %s)
 """
-RESULTS = st.sampled_from(["done", "infra", "done", "made", "none", "always", "infra", "broken", "never"])
+RESULTS = any_of(["done", "infra", "done", "made", "none", "always", "infra", "broken", "never"])
 # few, sometimes one twice; five are more than any recipe allows
-TASKS = st.sampled_from(
-    [[1, 2], [1], [1, 2, 3], [2, 1], [2, 3, 2], [1, 2, 3, 4], [3], [1, 2, 3, 4, 5], [1, 2]]
-)
+TASKS = any_of([[1, 2], [1], [1, 2, 3], [2, 1], [2, 3, 2], [1, 2, 3, 4], [3], [1, 2, 3, 4, 5], [1, 2]])
 ERRORS: dict[str, JSON] = {
     "infra": {"code": "infra", "message": "m"},
     "broken": {"code": "broken", "message": "m"},
@@ -57,7 +51,7 @@ class WorkRules(Machine):
     def waiting(self, caller: int, worker: str, queue: str) -> bool:
         return bool(work.in_line(self.view(caller), queue, VERSION_OF[worker], ()))
 
-    @action(weight=3, caller=CALLER, worker=WORKER, queues=st.one_of(st.just({}), QUEUES))
+    @action(caller=CALLER, worker=WORKER, queues=either(any_of([{}]), QUEUES))
     def recover(self, caller: int, worker: str, queues: dict[str, int]) -> None:
         self.work("recover", caller, worker, [], queues=queues, recover=True)
 
@@ -102,12 +96,12 @@ class WorkRules(Machine):
         weight=5,
         when=lambda self: self.lanes(0),
         caller=CALLER,
-        picks=st.lists(PICK, min_size=1, max_size=3),
+        picks=several(PICK, at_least=1, at_most=3),
         kind=RESULTS,
         tasks=TASKS,
-        drain=st.booleans(),
-        recover=st.booleans(),
-        queues=st.one_of(st.just({}), st.just({}), QUEUES),
+        drain=any_of([False, True]),
+        recover=any_of([False, True]),
+        queues=either(any_of([{}]), any_of([{}]), QUEUES),
     )
     def finish(
         self,
@@ -138,10 +132,11 @@ class WorkRules(Machine):
             self.work("finish", caller, lane.worker, [self.result(caller, lane, "done", tasks[:2])])
 
     @action(
+        weight=3,
         when=lambda self: self.lanes(0),
         caller=CALLER,
         pick=PICK,
-        wrong=st.sampled_from(["msgId", "readCt", "worker", "attempt", "twice", "queue", "idx"]),
+        wrong=any_of(["msgId", "readCt", "worker", "attempt", "twice", "queue", "idx"]),
     )
     def finish_wrongly(self, caller: int, pick: int, wrong: str) -> None:
         """A token that is wrong in one part, or the same result twice in one call."""
@@ -161,9 +156,9 @@ class WorkRules(Machine):
         weight=2,
         when=lambda self: self.history,
         caller=CALLER,
-        pick=st.integers(0, 400),
+        pick=between(0, 400),
         kind=RESULTS,
-        with_good=st.booleans(),
+        with_good=any_of([False, True]),
     )
     def finish_late(self, caller: int, pick: int, kind: str, with_good: bool) -> None:
         """A result of any lane that was ever handed out, alone or with one that is held."""
@@ -173,6 +168,25 @@ class WorkRules(Machine):
         if with_good and good:
             results.append(self.result(caller, good[0], "done", [1, 2]))
         self.work("finish late", caller, late.worker, results)
+
+    @action(
+        weight=3,
+        when=lambda self: self.lanes(0),
+        caller=CALLER,
+        pick=PICK,
+        kind=any_of(["infra", "always"]),
+    )
+    def fail_again(self, caller: int, pick: int, kind: str) -> None:
+        """A step or task that has failed before fails once more."""
+        view = self.view(caller)
+        lanes = [
+            lane
+            for lane in self.lanes(caller)
+            if any(a.status == "ERROR" for a in view.look(lane.run_id).tries(lane.idx, lane.task))
+        ]
+        if lanes:
+            lane = lanes[pick % len(lanes)]
+            self.work("finish", caller, lane.worker, [self.result(caller, lane, kind, [])])
 
     def work(self, action: str, caller: int, worker: str, results: Sequence[JSON], **want: Any) -> None:
         """One call of app.work, in any of the ways it may have gone."""
@@ -254,10 +268,10 @@ class WorkRules(Machine):
 
     def _continue(self, world: World, answer: Answer, lanes: Sequence[Any], drain: bool) -> None:
         continued = {(row[1], row[3]): row for row in answer.rows if row[0] == "continued"}
-        for run_id, attempt, lease in lanes:
+        for run_id, attempt, lease, firm in lanes:
             row = continued.pop((run_id, attempt.idx), None)
             if row is None:
-                if not drain and not world.look(run_id).step(attempt.idx).gate:
+                if firm and not drain:
                     raise Mismatch(f"the lane of {run_id} should have gone on with step {attempt.idx}")
                 continue
             if drain or (row[5], row[6], row[7], row[8]) != (
@@ -324,6 +338,17 @@ class WorkRules(Machine):
         for step_id, output in list(seen.items()):
             if isinstance(output, dict) and "tasks" in output:
                 seen[step_id] = {**output, "tasks": [task["output"] for task in output["tasks"]]}
+        if known.TASKS_OF_A_STEP_THAT_WAS_MADE_AGAIN_ARE_IN_ANY_ORDER:
+            for idx in range(row[3]):
+                step_id, again = run.step(idx).step_id, run.succeeded(idx)
+                if (
+                    again
+                    and again.number > 1
+                    and isinstance(seen.get(step_id), dict)
+                    and "tasks" in seen[step_id]
+                ):
+                    for side in (seen, outputs):
+                        side[step_id] = {**side[step_id], "tasks": sorted(map(str, side[step_id]["tasks"]))}
         if seen != outputs:
             raise Mismatch(f"the context has {seen}, the steps gave {outputs}")
         attempt = run.at((row[3], row[4], row[5]))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-
 from . import work
-from .actions import action
+from .actions import action, any_of, several
 from .harness import Answer
 from .machine import QUEUE_NAMES, VERSION_OF, Mismatch
 from .recipes import JSON
@@ -19,17 +17,19 @@ from .world import Refused, Worker, World
 
 class WorkerRules(WorkRules):
     def _some(self, picks: list[int], mine: str) -> list[Lane]:
-        """Lanes that were handed out once; mostly those of one worker."""
-        lanes = [*self.lanes(0), *self.history]
+        """Lanes that are held, or were handed out once; mostly those of one worker."""
+        held = self.lanes(0)
+        lanes = [lane for lane in held if lane.worker == mine and picks[0] % 3] or [*held, *self.history]
         chosen = list(dict.fromkeys(lanes[pick % len(lanes)] for pick in picks))
         own = [lane for lane in chosen if lane.worker == mine]
         return own or chosen
 
     @action(
+        weight=2,
         when=lambda self: self.history,
         caller=CALLER,
         worker=WORKER,
-        picks=st.lists(PICK, min_size=1, max_size=4),
+        picks=several(PICK, at_least=1, at_most=4),
     )
     def heartbeat(self, caller: int, worker: str, picks: list[int]) -> None:
         caller, lanes = self.free(caller), self._some(picks, worker)
@@ -52,10 +52,11 @@ class WorkerRules(WorkRules):
         )  # fmt: skip
 
     @action(
+        weight=2,
         when=lambda self: self.history,
         caller=CALLER,
         worker=WORKER,
-        picks=st.lists(PICK, min_size=1, max_size=3),
+        picks=several(PICK, at_least=1, at_most=3),
     )
     def release(self, caller: int, worker: str, picks: list[int]) -> None:
         lanes = self._some(picks, worker)
@@ -75,8 +76,8 @@ class WorkerRules(WorkRules):
 
     @action(
         caller=CALLER,
-        worker=st.sampled_from([*WORKERS, "w3", "nobody"]),
-        what=st.sampled_from(["again", "again", "keep", "leave"]),
+        worker=any_of([*WORKERS, "w3", "nobody"]),
+        what=any_of(["again", "again", "keep", "leave"]),
     )
     def register_or_retire(self, caller: int, worker: str, what: str) -> None:
         if what == "leave":

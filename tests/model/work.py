@@ -59,8 +59,8 @@ def holder(world: World, worker: str, item: JSON) -> tuple[Run, Attempt] | None:
 
 def commit(
     world: World, worker: str, results: Iterable[JSON]
-) -> tuple[list[JSON], list[tuple[str, Attempt, Lease]]]:
-    """Results are taken, or refused alone. Returns the refused ones, and the lanes whose next step may stay."""
+) -> tuple[list[JSON], list[tuple[str, Attempt, Lease, bool]]]:
+    """Results are taken, or refused alone. Returns the refused ones, and the lanes whose next step may stay, or has to."""
     refused, lanes, seen = [], [], []
     for result in results:
         if result in seen:
@@ -81,7 +81,8 @@ def commit(
             moves.break_down(world, run, attempt, result)
         for new in run.attempts[before:]:
             if not attempt.task and not new.task and new.idx == attempt.idx + 1 and new.queue == lease.queue:
-                lanes.append((run.run_id, new, lease))
+                firm = not result.get("tasks") and not run.step(new.idx).gate
+                lanes.append((run.run_id, new, lease, firm))
     return refused, lanes
 
 
