@@ -9,25 +9,29 @@
 
 create or replace function app.step_attempts(run_id text)
 returns jsonb
-language sql
+language plpgsql
 stable
 parallel unsafe
 security invoker
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
-  with attempt as (
-    select s.* from app.run_steps as s where s.run_id = step_attempts.run_id and s.task_key = '' order by s.idx desc, s.attempt desc limit 1000
-  ), left_behind as (
-    select a.step_idx, a.attempt, count(*) filter (where a.kind <> 'none') as n, count(*) as all_of_them
-    from app.artifacts as a where a.run_id = step_attempts.run_id and a.task_key = '' and a.step_idx is not null group by 1, 2
-  )
-  select coalesce(jsonb_agg(jsonb_build_object('idx', s.idx, 'stepID', s.step_id, 'attempt', s.attempt, 'status', s.status, 'queueName', s.queue_name,
-      'worker', s.worker, 'enqueuedAt', app.epoch_ms(s.enqueued_at), 'startedAt', app.epoch_ms(s.started_at), 'endedAt', app.epoch_ms(s.ended_at),
-      'error', s.error, 'cachedFrom', s.cached_from, 'skipped', s.skipped, 'lost', s.lost, 'parkedAt', app.epoch_ms(s.parked_at),
-      'inLine', s.queue_seq is not null, 'tasksOpen', s.tasks_open, 'spanId', s.span_id, 'artifacts', coalesce(l.n, 0),
-      'stale', s.status = 'PENDING' and s.msg_id is not null and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp())
-    order by s.idx, s.attempt), '[]')
-  from attempt as s left join left_behind as l on l.step_idx = s.idx and l.attempt = s.attempt;
+begin
+  return (
+    with attempt as (
+      select s.* from app.run_steps as s where s.run_id = step_attempts.run_id and s.task_key = '' order by s.idx desc, s.attempt desc limit 1000
+    ), left_behind as (
+      select a.step_idx, a.attempt, count(*) filter (where a.kind <> 'none') as n, count(*) as all_of_them
+      from app.artifacts as a where a.run_id = step_attempts.run_id and a.task_key = '' and a.step_idx is not null group by 1, 2
+    )
+    select coalesce(jsonb_agg(jsonb_build_object('idx', s.idx, 'stepID', s.step_id, 'attempt', s.attempt, 'status', s.status, 'queueName', s.queue_name,
+        'worker', s.worker, 'enqueuedAt', app.epoch_ms(s.enqueued_at), 'startedAt', app.epoch_ms(s.started_at), 'endedAt', app.epoch_ms(s.ended_at),
+        'error', s.error, 'cachedFrom', s.cached_from, 'skipped', s.skipped, 'lost', s.lost, 'parkedAt', app.epoch_ms(s.parked_at),
+        'inLine', s.queue_seq is not null, 'tasksOpen', s.tasks_open, 'spanId', s.span_id, 'artifacts', coalesce(l.n, 0),
+        'stale', s.status = 'PENDING' and s.msg_id is not null and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp())
+      order by s.idx, s.attempt), '[]')
+    from attempt as s left join left_behind as l on l.step_idx = s.idx and l.attempt = s.attempt);
+end
 $$;
 comment on function app.step_attempts(text) is 'The attempts of the steps of a run, tasks left out, with how many artifacts each left. stale: its lease has expired.';
 
@@ -48,32 +52,35 @@ comment on function app.task_row(app.run_steps) is 'An attempt of a task as the 
 
 create or replace function app.step_tasks(run_id text)
 returns jsonb
-language sql
+language plpgsql
 stable
 parallel unsafe
 security invoker
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
-  with attempt as (
-    select s.idx, s.task_key, s.attempt, s.task_idx, s.status, s.started_at, s.ended_at,
-      s.attempt = max(s.attempt) over (partition by s.idx, s.task_key) as is_latest
-    from app.run_steps as s where s.run_id = step_tasks.run_id and s.task_key <> ''
-  ), latest as (
-    select a.*, row_number() over (
-      partition by a.idx order by case a.status when 'ERROR' then 0 when 'PENDING' then 1 when 'ENQUEUED' then 2 else 3 end, a.task_idx) as place
-    from attempt as a where a.is_latest
-  ), told as (
-    select l.idx, jsonb_build_object('idx', l.idx, 'total', count(*), 'retries', (select count(*) from attempt as a where a.idx = l.idx and not a.is_latest),
-      'ENQUEUED', count(*) filter (where l.status = 'ENQUEUED'), 'PENDING', count(*) filter (where l.status = 'PENDING'),
-      'SUCCESS', count(*) filter (where l.status = 'SUCCESS'), 'ERROR', count(*) filter (where l.status = 'ERROR'),
-      'CANCELLED', count(*) filter (where l.status = 'CANCELLED'),
-      'startedAt', app.epoch_ms(min(l.started_at)), 'endedAt', app.epoch_ms(max(l.ended_at)), 'sample', (
-        select jsonb_agg(app.task_row(s) order by p.place)
-        from latest as p join app.run_steps as s on s.run_id = step_tasks.run_id and s.idx = p.idx and s.task_key = p.task_key and s.attempt = p.attempt
-        where p.idx = l.idx and p.place <= 10)) as counts
-    from latest as l group by l.idx
-  )
-  select coalesce(jsonb_agg(told.counts order by told.idx), '[]') from told;
+begin
+  return (
+    with latest as materialized (
+      -- the primary key, read backwards: no sort, whatever the number of tasks
+      select distinct on (s.idx, s.task_key) s.idx, s.task_key, s.attempt, s.task_idx, s.status, s.started_at, s.ended_at
+      from app.run_steps as s where s.run_id = step_tasks.run_id and s.task_key <> '' order by s.idx desc, s.task_key desc, s.attempt desc
+    ), told as (
+      select l.idx, jsonb_build_object('idx', l.idx, 'total', count(*), 'retries', sum(l.attempt) - count(*),
+        'ENQUEUED', count(*) filter (where l.status = 'ENQUEUED'), 'PENDING', count(*) filter (where l.status = 'PENDING'),
+        'SUCCESS', count(*) filter (where l.status = 'SUCCESS'), 'ERROR', count(*) filter (where l.status = 'ERROR'),
+        'CANCELLED', count(*) filter (where l.status = 'CANCELLED'),
+        'startedAt', app.epoch_ms(min(l.started_at)), 'endedAt', app.epoch_ms(max(l.ended_at))) as counts
+      from latest as l group by l.idx
+    )
+    select coalesce(jsonb_agg(told.counts || jsonb_build_object('sample', sample.rows) order by told.idx), '[]')
+    from told cross join lateral (
+      select jsonb_agg(app.task_row(s) order by p.place, p.task_idx) as rows
+      from (
+        select l.task_key, l.attempt, l.task_idx, case l.status when 'ERROR' then 0 when 'PENDING' then 1 when 'ENQUEUED' then 2 else 3 end as place
+        from latest as l where l.idx = told.idx order by place, l.task_idx limit 10) as p
+        join app.run_steps as s on s.run_id = step_tasks.run_id and s.idx = told.idx and s.task_key = p.task_key and s.attempt = p.attempt) as sample);
+end
 $$;
 comment on function app.step_tasks(text) is 'The tasks of a run per step: how many there are of each status, and ten of them, failed ones first.';
 
@@ -84,6 +91,7 @@ stable
 parallel unsafe
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   perform app.check_run(page_run.run_id);
