@@ -1,4 +1,4 @@
--- pgmq: the only chapter that calls pgmq. A message is a lane: {"runId", "taskKey"}, invisible for as long as its lease lasts.
+-- pgmq: the only chapter that calls pgmq. A message is a lane: {"runId", "taskKey", "partition", "worker"}, invisible for as long as its lease lasts.
 --
 --   app.ensure_queues()                            makes the pgmq queues that app.queues names
 --   app.send_leases(queue, lanes, seconds) → ids   new leases, already held: sent invisible, so a claim is one write, not two
@@ -84,7 +84,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey'
+  select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey', m.message ->> 'partition', m.message ->> 'worker', m.enqueued_at
   from pgmq.read(queue, seconds, n) as m;
 $$;
 comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
@@ -102,7 +102,7 @@ declare
 begin
   for q in select m.queue_name from pgmq.meta as m join app.queues as a using (queue_name) loop
     return query execute format(
-      'select %L::text, m.msg_id, m.read_ct::integer, m.vt, m.message ->> ''runId'', m.message ->> ''taskKey'' from pgmq.%I as m',
+      'select %L::text, m.msg_id, m.read_ct::integer, m.vt, m.message ->> ''runId'', m.message ->> ''taskKey'', m.message ->> ''partition'', m.message ->> ''worker'', m.enqueued_at from pgmq.%I as m',
       q, pgmq.format_table_name(q, 'q'));
   end loop;
 end
@@ -145,10 +145,10 @@ begin
     execute format('lock table pgmq.%I in access exclusive mode', name);
     execute format($sql$
       with held as (
-        select s.msg_id, s.read_ct, s.run_id, s.task_key from app.run_steps as s where s.status = 'PENDING' and s.queue_name = $1 and s.msg_id is not null
+        select s.msg_id, s.read_ct, s.run_id, s.task_key, s.partition_key, s.worker from app.run_steps as s where s.status = 'PENDING' and s.queue_name = $1 and s.msg_id is not null
       ), made as (
         insert into pgmq.%1$I (msg_id, read_ct, enqueued_at, vt, message) overriding system value
-        select h.msg_id, h.read_ct, clock_timestamp(), clock_timestamp() + $2 * interval '1 second', jsonb_build_object('runId', h.run_id, 'taskKey', h.task_key)
+        select h.msg_id, h.read_ct, clock_timestamp(), clock_timestamp() + $2 * interval '1 second', jsonb_build_object('runId', h.run_id, 'taskKey', h.task_key, 'partition', h.partition_key, 'worker', h.worker)
         from held as h where not exists (select from pgmq.%1$I as m where m.msg_id = h.msg_id)
         returning msg_id
       ), dropped as (

@@ -141,7 +141,8 @@ declare
   t timestamptz := app.now();
   ids bigint[];
 begin
-  ids := app.send_leases(queue, array(select jsonb_build_object('runId', s.run_id, 'taskKey', s.task_key) from unnest(picked) as s),
+  ids := app.send_leases(queue, array(
+      select jsonb_build_object('runId', s.run_id, 'taskKey', s.task_key, 'partition', s.partition_key, 'worker', lease_steps.worker) from unnest(picked) as s),
     (select q.lease_seconds from app.queues as q where q.queue_name = queue));
   return query
     with leased as (

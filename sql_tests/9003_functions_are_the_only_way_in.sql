@@ -46,7 +46,7 @@ select count(*) as claimed, jsonb_agg(jsonb_build_object('runId', run_id, 'idx',
 select app.work('w', :'results'), app.heartbeat('w', '[]'), app.take_ends(1), app.forget_ends('{}'), app.retire_worker('w') \g /dev/null
 set local role app_read;
 select app.get_run(:'id') ->> 'status' as status from app.explain_run(:'id') \gset
-select count(*) from app.v_invariants, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_run_timeline, app.v_arguments, app.v_ops_inbox, app.v_ops_failures_24h, app.v_ops_slow_steps, dbos.workflow_status, app.fork_diff(:'id', :'id'), app.v_schedules,
+select count(*) from app.v_invariants, app.v_ops_queue_depth, app.v_ops_queue_fairness, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_run_timeline, app.v_arguments, app.v_ops_inbox, app.v_ops_failures_24h, app.v_ops_slow_steps, dbos.workflow_status, app.fork_diff(:'id', :'id'), app.v_schedules,
   app.page_run(:'id'), app.page_tasks(:'id', 0), app.page_step(:'id', 0), app.search_runs(), app.page_ops(), app.page_recipes(), app.page_recipe('r'), app.page_charts() \g /dev/null
 reset role;
 select is(:'claimed' || ' ' || :'status', '1 SUCCESS', 'a run from start to end, everybody in their own role');
