@@ -164,6 +164,7 @@ from (values
   ('search_runs', 'newerThanMS', 'integer', false, 0, 31536000000, null, null),
   ('search_runs', 'limit', 'integer', false, 1, 1000, null, null),
   ('search_runs', 'cursor', 'string', false, 1, 500, null, null),
+  ('page_queues', 'queue', 'string', false, 1, 40, null, null),
   ('page_recipe', 'name', 'string', true, 1, 128, null, null),
   ('page_recipe', 'version', 'integer', false, 1, 1000000, null, null),
   ('fork_diff', 'a', 'string', true, 1, 200, null, null),

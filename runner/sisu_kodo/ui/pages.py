@@ -65,6 +65,7 @@ def environment() -> Environment:
         "short": formats.short,
         "pretty": formats.pretty,
         "plural": formats.plural,
+        "number": formats.number,
         "url": lambda value: quote(str(value), safe=""),
     }
     env.globals |= {"htmx_config": _HTMX, "statuses": STATUSES, "query": query_of}
