@@ -84,6 +84,22 @@ end
 $$;
 comment on function app.step_tasks(text) is 'The tasks of a run per step: how many there are of each status, and ten of them, failed ones first.';
 
+create or replace function app.gate_schemas(recipe jsonb)
+returns jsonb
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(g.gate ->> 'key', g.gate -> 'schema'), '{}')
+  from (
+    select jsonb_path_query(recipe, '$.steps[*].gate ? (exists (@.schema))')
+    union all select jsonb_path_query(recipe, '$.steps[*].gates[*] ? (exists (@.schema))')) as g (gate)
+  where jsonb_typeof(g.gate -> 'schema') = 'object';
+$$;
+comment on function app.gate_schemas(jsonb) is 'The JSON Schemas of a recipe''s gates, by their keys.';
+
 create or replace function app.page_run(run_id text)
 returns jsonb
 language plpgsql
@@ -98,7 +114,7 @@ begin
   return (
     select jsonb_build_object('now', app.epoch_ms(app.now()), 'header', h.header, 'intentId', r.intent_id, 'goal', i.body ->> 'goal', 'intent', i.body,
       'startedBy', r.started_by, 'startedAt', app.epoch_ms(r.started_at), 'endedAt', app.epoch_ms(r.ended_at), 'timeoutMS', r.timeout_ms,
-      'forkStep', r.fork_step, 'settings', p.settings,
+      'forkStep', r.fork_step, 'gateSchemas', app.gate_schemas(p.body),
       'steps', (
         select jsonb_agg(jsonb_build_object('idx', c.idx, 'stepID', c.step_id, 'handler', c.handler, 'maxAttempts', c.max_attempts, 'fansOut', c.fan_queue is not null,
           'sleeps', c.sleep_ms is not null or c.sleep_input is not null, 'condition', c.condition, 'gates', (
@@ -124,7 +140,7 @@ begin
 end
 $$;
 comment on function app.page_run(text) is
-  'All that the page of a run shows: now, header, intent, steps of the recipe, attempts, tasks in numbers, gates, explanation, audit (newest 50), forks (newest 20). Times are epoch ms. PT404.';
+  'All that the page of a run shows: now, header, intent, steps of the recipe, attempts, tasks in numbers, gates and the schemas of their answers, explanation, audit (newest 50), forks (newest 20). Times are epoch ms. PT404.';
 
 create or replace function app.page_tasks(run_id text, idx integer, after_task integer default -1)
 returns jsonb

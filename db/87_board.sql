@@ -220,7 +220,7 @@ declare
   told jsonb;
 begin
   perform app.check_input('page_recipe', jsonb_build_object('name', page_recipe.name, 'version', page_recipe.version));
-  select jsonb_build_object('name', p.name, 'version', p.version, 'status', p.status, 'queueName', p.queue_name, 'body', p.body, 'settings', p.settings,
+  select jsonb_build_object('name', p.name, 'version', p.version, 'status', p.status, 'queueName', p.queue_name, 'body', p.body, 'inputSchema', p.body -> 'inputSchema',
       'sha256', p.body_sha256, 'isChain', p.is_chain, 'createdAt', app.epoch_ms(p.created_at), 'activatedAt', app.epoch_ms(p.activated_at),
       'partitioned', (select q.partitioned from app.queues as q where q.queue_name = p.queue_name), 'steps', (
         select coalesce(jsonb_agg(jsonb_build_object('idx', c.idx, 'stepID', c.step_id, 'handler', c.handler, 'queueName', c.queue_name, 'maxAttempts', c.max_attempts,

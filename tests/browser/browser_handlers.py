@@ -71,30 +71,17 @@ RECIPES: list[dict[str, Any]] = [
     {
         "name": "order",
         "description": "A graph with a form at its gate.",
-        "settings": {
-            "forms": {
-                "inputs": {
-                    "type": "object",
-                    "required": ["item"],
-                    "order": ["item", "count", "tags"],
-                    "properties": {
-                        "item": {"type": "string", "title": "Item"},
-                        "count": {"type": "integer", "title": "How many", "default": 1},
-                        "tags": {"type": "array", "items": {"type": "string"}, "title": "Tags"},
-                    },
+        "inputSchema": {
+            "type": "object",
+            "required": ["item"],
+            "order": ["item", "count", "tags"],
+            "properties": {
+                "item": {"type": "string", "title": "Item", "maxLength": 80},
+                "count": {"type": "integer", "title": "How many", "default": 1, "minimum": 1, "maximum": 9},
+                "tags": {
+                    "type": "array", "title": "Tags", "items": {"type": "string", "pattern": "^[a-z]+$"},
                 },
-                "gates": {
-                    "delivery": {
-                        "type": "object",
-                        "required": ["carrier"],
-                        "properties": {
-                            "carrier": {"enum": ["post", "bike", "drone"], "title": "Carrier"},
-                            "insured": {"type": "boolean", "title": "Insured"},
-                            "weight": {"type": "number", "title": "Weight in kg"},
-                        },
-                    }
-                },
-            }
+            },
         },
         "steps": [
             {"stepId": "ReadST", "handler": "web/noop"},
@@ -105,6 +92,15 @@ RECIPES: list[dict[str, Any]] = [
                 "stepId": "SendST", "handler": "web/noop", "needs": ["PriceST", "CoolST"],
                 "gate": {
                     "key": "delivery", "kind": "input", "title": "How is it delivered?", "ttlMS": 86400000,
+                    "schema": {
+                        "type": "object",
+                        "required": ["carrier"],
+                        "properties": {
+                            "carrier": {"enum": ["post", "bike", "drone"], "title": "Carrier"},
+                            "insured": {"type": "boolean", "title": "Insured"},
+                            "weight": {"type": "number", "title": "Weight in kg"},
+                        },
+                    },
                 },
             },
         ],

@@ -151,22 +151,14 @@ async def gate_of(shim: Shim, told: dict[str, Any], gate: dict[str, Any]) -> dic
         )
         for row in rows
     ]
-    schema = gate_schema(told["settings"], gate["gateKey"])
     return {
         **gate,
         "plans": [view for _, view in shown if view.kind == "plan"],
         "exhibits": [(row, view) for row, view in shown if view.kind != "plan"],
-        "fields": fields_of(schema),
+        "fields": fields_of(told["gateSchemas"].get(gate["gateKey"])),
         "yes": sum(
             1
             for reply in gate["replies"]
             if reply["round"] == gate["round"] and reply["payload"].get("decision") == "yes"
         ),
     }
-
-
-def gate_schema(settings: Any, gate_key: str) -> Any:
-    """The schema of what a gate asks for, as the recipe's settings have it; None without one."""
-    forms = settings.get("forms") if isinstance(settings, dict) else None
-    gates = forms.get("gates") if isinstance(forms, dict) else None
-    return gates.get(gate_key) if isinstance(gates, dict) else None
