@@ -19,6 +19,7 @@ begin;
 \ir 14_timers.sql
 \ir 15_schedules.sql
 \ir 16_artifacts.sql
+\ir 17_purged_runs.sql
 \ir 18_workers.sql
 \ir 19_run_ends.sql
 
@@ -57,6 +58,7 @@ begin;
 \ir 62_queues.sql
 \ir 64_batches.sql
 \ir 66_fork_diff.sql
+\ir 68_retention.sql
 
 -- oracles, laws, rights
 \ir 80_views.sql
