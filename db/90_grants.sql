@@ -36,7 +36,8 @@ grant execute on function
 to app_worker;
 grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
-  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover()
+  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover(),
+  app.purge_runs(interval, text, text, text[], integer, boolean)
 to app_ops;
 grant execute on function
   app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
