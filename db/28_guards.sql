@@ -1,7 +1,8 @@
 -- Guards: what every writer is held to, the owner of the tables included.
 --
 --   app.enforce_transitions()   makes the triggers that refuse a change of status which app.run_transitions does not list
---   triggers                    a terminal attempt never changes · a recipe version is written once · attempts and artifacts belong to a run
+--   triggers                    a terminal attempt never changes · a recipe version is written once · attempts and artifacts belong to a run ·
+--               a run goes only when it has a tombstone, and that stays
 --
 -- Guards stand on the hot path, so a legal change costs a comparison and no call: the rows of app.run_transitions become the WHEN of the
 -- triggers (hence the dynamic SQL), and the run of new rows is looked up once per statement.
@@ -122,6 +123,23 @@ comment on function app.keep_run() is 'Trigger: the other half of that foreign k
 create or replace trigger a_run_with_history_stays before delete on app.runs for each row execute function app.keep_run();
 create or replace trigger a_run_keeps_its_name before update on app.runs
   for each row when (old.run_id <> new.run_id) execute function app.keep_run();
+
+create or replace function app.keep_tombstone()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.fail('PT409', 'tombstone_stays', format('run %s was purged: its name is used up', old.run_id), null, 'take another intent');
+  return null;
+end
+$$;
+comment on function app.keep_tombstone() is 'Trigger: a tombstone never changes and never goes.';
+
+create or replace trigger a_tombstone_stays before update or delete on app.purged_runs for each row execute function app.keep_tombstone();
 
 create or replace function app.keep_final_attempt()
 returns trigger
