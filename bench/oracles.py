@@ -36,14 +36,14 @@ ORACLES: dict[str, LiteralString] = {
     "get_run": "select app.get_run(%(over)s)",
     "get_steps": "select app.get_steps(%(over)s)",
     "list_runs": "select app.list_runs()",
-    "list_runs of a name": "select app.list_runs('{\"name\": \"seed\", \"status\": \"ERROR\"}')",
+    "list_runs of a name": 'select app.list_runs(\'{"name": "seed", "status": "ERROR"}\')',
     "page_run": "select app.page_run(%(over)s)",
     "page_ops": "select app.page_ops()",
     "page_charts": "select app.page_charts()",
     "page_recipes": "select app.page_recipes()",
     "search_runs": "select app.search_runs()",
-    "search_runs of a text": "select app.search_runs('{\"text\": \"goal 99\"}')",
-    "search_runs in vain": "select app.search_runs('{\"text\": \"nowhere\"}')",
+    "search_runs of a text": 'select app.search_runs(\'{"text": "goal 99"}\')',
+    "search_runs in vain": 'select app.search_runs(\'{"text": "nowhere"}\')',
     "gauges": "select app.gauges()",
     "dbos.workflow_status of a run": "select * from dbos.workflow_status where workflow_uuid = %(over)s",
     "dbos.workflow_status of a status": "select * from dbos.workflow_status where status = 'ERROR' limit 100",
@@ -66,7 +66,9 @@ class Figure(NamedTuple):
     rows: int
 
 
-def measure(connection: psycopg.Connection[tuple[object, ...]], calls: int = 5, like: str = "") -> Iterator[Figure]:
+def measure(
+    connection: psycopg.Connection[tuple[object, ...]], calls: int = 5, like: str = ""
+) -> Iterator[Figure]:
     """Call every oracle whose name holds `like`, `calls` times after a first one that does not count."""
     samples = {name: (connection.execute(sql).fetchone() or (None,))[0] for name, sql in _SAMPLES.items()}
     for name, sql in ORACLES.items():
@@ -88,7 +90,9 @@ def main() -> None:
     given = parser.parse_args()
     with psycopg.connect(given.dsn, autocommit=True) as connection:
         for figure in measure(connection, like=given.like):
-            print(f"{figure.name:36} {figure.median_ms:9.1f} {figure.slowest_ms:9.1f} ms {figure.rows:7} rows")
+            print(
+                f"{figure.name:36} {figure.median_ms:9.1f} {figure.slowest_ms:9.1f} ms {figure.rows:7} rows"
+            )
 
 
 if __name__ == "__main__":

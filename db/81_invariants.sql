@@ -163,6 +163,9 @@ where e.status = 'CANCELLED'
   and not exists (select from app.artifacts as a where a.run_id = e.run_id and a.step_id = 'OPS' and a.inline ->> 'op' = 'cancel')
   and not exists (select from app.gates as g where g.run_id = e.run_id and g.status = 'EXPIRED' and g.on_expiry = 'cancel')
 union all
+select 'a purged run is gone', p.run_id, format('purged at %s and there again', p.purged_at)
+from (select p.run_id, p.purged_at from app.purged_runs as p order by p.purged_at desc limit 1000) as p join app.runs as r using (run_id)
+union all
 select 'a run bears the name of its intent', e.run_id, format('its intent is %s', r.intent_id)
 from app.v_ended_runs as e join app.runs as r using (run_id) where r.run_id like 'ih\_%' and r.forked_from is null and r.run_id <> r.intent_id;
 comment on view app.v_ended_laws is 'Broken laws of the newest runs that are over: law, run_id, detail.';

@@ -141,6 +141,10 @@ select app.pause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason 
 -- name: unpause_queue
 select app.unpause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
 
+-- name: purge_runs
+select app.purge_runs(older_than => %(older_than)s, actor => %(actor)s, reason => %(reason)s, statuses => %(statuses)s::text[],
+                      max_runs => %(max_runs)s, dry_run => %(dry_run)s);
+
 -- name: fork_diff
 select * from app.fork_diff(a => %(a)s, b => %(b)s);
 
