@@ -164,7 +164,8 @@ def unpause(queue: str, dry_run: bool, as_json: bool, **who: Any) -> None:
 
 
 ops_views.add_to(ops)
-ops.add_command(signed(ops_purge.purge))
+signed(ops_purge.purge)
+ops.add_command(ops_purge.purge)
 
 
 def act(
