@@ -2,8 +2,8 @@
 --
 --   select * from app.v_invariants;        law, run_id, detail
 --
--- Bounded whatever the number of runs: v_open_laws looks at the 500 newest and the 500 oldest of each open status, at the 1000 oldest and
--- newest open gates, the 1000 timers that are due first, the first 1000 in line, and at every lease. v_ended_laws looks for what can be
+-- Bounded whatever the number of runs: v_open_laws looks at the 500 newest and the 500 oldest of each open status, at the 500 oldest and
+-- newest open gates, the 500 timers that are due first, the first 500 in line, and at every lease. v_ended_laws looks for what can be
 -- broken in runs that are over, in the newest 250 of each terminal status; v_schedule_laws looks at schedules and their newest ticks. What
 -- is looked at is read once. Each law has a test that breaks it on purpose.
 
@@ -47,19 +47,19 @@ union all
 select 'a terminal run has no step in line', s.run_id, format('%s attempt %s is ENQUEUED', s.step_id, s.attempt)
 from (
     select w.run_id, w.step_id, w.attempt from app.run_steps as w where w.queue_seq is not null
-    order by w.queue_name, w.app_version, w.partition_key, w.priority, w.queue_seq, w.task_idx limit 1000) as s
+    order by w.queue_name, w.app_version, w.partition_key, w.priority, w.queue_seq, w.task_idx limit 500) as s
   join app.runs as r using (run_id)
 where r.ended_at is not null
 union all
 select 'a terminal run has no open gate', g.run_id, format('gate %s is OPEN', g.gate_key)
 from (
-    (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 1000)
-    union (select n.run_id, n.gate_key from app.gates as n where n.status = 'OPEN' order by n.opened_at desc limit 1000)) as g
+    (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500)
+    union (select n.run_id, n.gate_key from app.gates as n where n.status = 'OPEN' order by n.opened_at desc limit 500)) as g
   join app.runs as r using (run_id)
 where r.status <> 'WAITING_INPUT'
 union all
 select 'a terminal run has no timer', m.run_id, format('%s timer %s is open', m.kind, m.timer_id)
-from (select d.run_id, d.kind, d.timer_id from app.timers as d where d.fired_at is null and d.closed_at is null order by d.fire_at limit 1000) as m
+from (select d.run_id, d.kind, d.timer_id from app.timers as d where d.fired_at is null and d.closed_at is null order by d.fire_at limit 500) as m
   join app.runs as r using (run_id)
 where r.ended_at is not null
 union all
@@ -198,7 +198,7 @@ where e.status = 'CANCELLED' and not exists (select from artifact as a where a.r
   and not exists (select from app.gates as g where g.run_id = e.run_id and g.status = 'EXPIRED' and g.on_expiry = 'cancel')
 union all
 select 'a purged run is gone', p.run_id, format('purged at %s and there again', p.purged_at)
-from (select p.run_id, p.purged_at from app.purged_runs as p order by p.purged_at desc limit 1000) as p join app.runs as r using (run_id)
+from (select p.run_id, p.purged_at from app.purged_runs as p order by p.purged_at desc limit 500) as p join app.runs as r using (run_id)
 union all
 select 'a run bears the name of its intent', e.run_id, format('its intent is %s', e.intent_id)
 from run as e where e.run_id like 'ih\_%' and e.forked_from is null and e.run_id <> e.intent_id;

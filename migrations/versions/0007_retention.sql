@@ -26,5 +26,6 @@ comment on column app.loose_bodies.sha256 is 'Key in app.artifact_blobs.';
 comment on column app.loose_bodies.freed_at is 'When it lost an artifact (engine clock).';
 
 create index forks_of_a_run on app.runs (forked_from) where forked_from is not null;
+create index open_gates_by_deadline on app.gates (expires_at, opened_at) where status = 'OPEN';
 create index artifacts_of_a_content on app.artifacts (sha256) where inline is null and kind <> 'none';
 comment on column app.artifacts.run_id is 'The run; queue/<name> or schedule/<name> for a control action on one of those, retention/purge for purges.';
