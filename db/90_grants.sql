@@ -32,7 +32,7 @@ grant execute on function
 to app_api, app_worker, app_ops, app_read;
 grant execute on function
   app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.checkpoint(text, jsonb, jsonb), app.register_worker(text, jsonb), app.retire_worker(text),
-  app.take_ends(integer), app.forget_ends(bigint[])
+  app.take_ends(integer), app.forget_ends(bigint[]), app.shrink_queues(bigint)
 to app_worker;
 grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),

@@ -22,6 +22,7 @@ begin;
 \ir 17_purged_runs.sql
 \ir 18_workers.sql
 \ir 19_run_ends.sql
+\ir 19_storage.sql
 
 -- foundations
 \ir 20_errors.sql

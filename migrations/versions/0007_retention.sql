@@ -29,3 +29,14 @@ create index forks_of_a_run on app.runs (forked_from) where forked_from is not n
 create index open_gates_by_deadline on app.gates (expires_at, opened_at) where status = 'OPEN';
 create index artifacts_of_a_content on app.artifacts (sha256) where inline is null and kind <> 'none';
 comment on column app.artifacts.run_id is 'The run; queue/<name> or schedule/<name> for a control action on one of those, retention/purge for purges.';
+
+alter table app.runs set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_insert_scale_factor = 0.05,
+  autovacuum_analyze_scale_factor = 0.05);
+alter table app.run_steps set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_insert_scale_factor = 0.05,
+  autovacuum_analyze_scale_factor = 0.05);
+alter table app.artifacts set (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+alter table app.timers set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+alter table app.gates set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+alter table app.loose_bodies set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+-- a heartbeat changes no index: with room in the page it is a HOT update
+alter table app.workers set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -29,6 +29,9 @@ select end_id, trace from app.take_ends(n => %(n)s);
 -- name: forget_ends
 select app.forget_ends(end_ids => %(end_ids)s::bigint[]);
 
+-- name: shrink_queues
+select app.shrink_queues();
+
 -- name: discard
 discard all;
 

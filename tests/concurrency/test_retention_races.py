@@ -217,3 +217,18 @@ def test_a_purge_wants_to_see_what_others_commit(two: tuple[Session, Session]) -
     a.connection.isolation_level = IsolationLevel.REPEATABLE_READ
     refused = a.later(PURGE).exception(10)
     assert getattr(refused, "sqlstate", None) == "PT409"
+
+
+def test_a_queue_is_not_truncated_while_somebody_claims(
+    conn: Connection[Any], two: tuple[Session, Session]
+) -> None:
+    start(conn, "new")
+    a, b = two
+    assert len(a.rows(WORK, "w", "[]", want())) == 1  # not committed: to others the queue is empty
+    refused = b.later("select app.shrink_queues(0)").exception(10)
+    assert getattr(refused, "sqlstate", None) == "55P03", "at once, it does not wait"
+    b.rollback()
+    a.commit()
+    assert b.value("select app.shrink_queues(0)") == ["controlQ", "sbxQ"], "what is at work stays"
+    b.commit()
+    assert broken_laws(conn) == []
