@@ -5,6 +5,7 @@
 --   app.extend_leases(queue, msg_ids, seconds)     heartbeat
 --   app.drop_leases(queue, msg_ids)                the lanes are over
 --   app.expired_leases(queue, seconds, n)          takes messages whose holder gave no sign of life
+--   app.count_leases(queue, worker), app.handed_out(queue)     what runs, for the limits of a queue; how much it has handed out
 --   app.leases(), app.lease_ends(queue, msg_id)    all of them, or the end of one, for the oracles
 --   app.missing_queues() → names                   queues that ensure_queues would make
 --   app.rebuild_dispatch() → made, dropped         everything here is derived: makes it anew from app.run_steps
@@ -125,6 +126,40 @@ begin
 end
 $$;
 comment on function app.lease_ends(text, bigint) is 'When a lease ends (real clock), or null when it is gone.';
+
+create or replace function app.count_leases(queue text, worker text)
+returns table (partition_key text, running bigint, of_worker bigint)
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  return query execute format(
+    'select coalesce(m.message ->> ''partition'', ''''), count(*), count(*) filter (where m.message ->> ''worker'' = $1) from pgmq.%I as m group by 1',
+    pgmq.format_table_name(queue, 'q')) using worker;
+end
+$$;
+comment on function app.count_leases(text, text) is 'Leases of a queue per partition, those that have expired included, and how many of them a worker holds. Volatile: it sees what was committed until now.';
+
+create or replace function app.handed_out(queue text)
+returns bigint
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  n bigint;
+begin
+  execute format('select case when s.is_called then s.last_value else 0 end from %s as s',
+    pg_get_serial_sequence(format('pgmq.%I', pgmq.format_table_name(queue, 'q')), 'msg_id')) into n;
+  return n;
+end
+$$;
+comment on function app.handed_out(text) is 'How many leases a queue has made since it exists.';
 
 create or replace function app.rebuild_dispatch()
 returns table (queue_name text, made bigint, dropped bigint)

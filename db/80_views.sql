@@ -104,15 +104,13 @@ with waiting as (
   select p.*, row_number() over (partition by p.queue_name order by p.partition_key) as n, sum(p.running) over (partition by p.queue_name) as all_running from part as p
 ), queue as (
   select q.*, q.rate_limit - (
-      select count(*) from app.rate_tokens as k
-      where k.queue_name = q.queue_name and not k.per_partition and k.partition_key = '' and k.used_at > app.now() - q.rate_seconds * interval '1 second') as rate_left
+      select coalesce(sum(k.tokens), 0) from app.rate_tokens as k where k.queue_name = q.queue_name and k.used_at > app.now() - q.rate_seconds * interval '1 second') as rate_left
   from app.queues as q
 )
 select p.queue_name, p.partition_key, coalesce(p.weight, 1) as weight, p.waiting, p.running, coalesce(p.max_running, q.max_running_per_partition) as max_running,
   greatest(0, least(q.rate_left, q.rate_limit_per_partition - (
-    select count(*) from app.rate_tokens as k
-    where k.queue_name = p.queue_name and k.per_partition and k.partition_key = p.partition_key
-      and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second'))) as rate_left,
+    select coalesce(sum(k.tokens), 0) from app.rate_tokens as k
+    where k.queue_name = p.queue_name and k.partition_key = p.partition_key and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second')))::bigint as rate_left,
   p.oldest_enqueued_at, round(extract(epoch from app.now() - p.oldest_enqueued_at))::bigint as oldest_age_s,
   round(p.running / nullif(p.all_running, 0), 3) as served_share, p.paused_at, p.paused_by, p.pause_reason
 from numbered as p join queue as q on q.queue_name = p.queue_name

@@ -36,7 +36,8 @@ grant execute on function
 to app_worker;
 grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
-  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover()
+  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.pause_partition(text, text, text, text, boolean),
+  app.unpause_partition(text, text, text, text, boolean), app.set_limits(text, jsonb, text, text, boolean), app.set_partition(text, text, jsonb, text, text, boolean), app.recover()
 to app_ops;
 grant execute on function
   app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
