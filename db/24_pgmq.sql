@@ -180,10 +180,10 @@ begin
     execute format('lock table pgmq.%I in access exclusive mode', name);
     execute format($sql$
       with held as (
-        select s.msg_id, s.read_ct, s.run_id, s.task_key, s.partition_key, s.worker from app.run_steps as s where s.status = 'PENDING' and s.queue_name = $1 and s.msg_id is not null
+        select s.msg_id, s.read_ct, s.run_id, s.task_key, s.partition_key, s.worker, s.started_at from app.run_steps as s where s.status = 'PENDING' and s.queue_name = $1 and s.msg_id is not null
       ), made as (
         insert into pgmq.%1$I (msg_id, read_ct, enqueued_at, vt, message) overriding system value
-        select h.msg_id, h.read_ct, clock_timestamp(), clock_timestamp() + $2 * interval '1 second', jsonb_build_object('runId', h.run_id, 'taskKey', h.task_key, 'partition', h.partition_key, 'worker', h.worker)
+        select h.msg_id, h.read_ct, least(h.started_at, clock_timestamp()), clock_timestamp() + $2 * interval '1 second', jsonb_build_object('runId', h.run_id, 'taskKey', h.task_key, 'partition', h.partition_key, 'worker', h.worker)
         from held as h where not exists (select from pgmq.%1$I as m where m.msg_id = h.msg_id)
         returning msg_id
       ), dropped as (

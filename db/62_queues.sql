@@ -79,6 +79,10 @@ security invoker
 set search_path = ''
 as $$
 begin
+  if coalesce(part.weight, 1) = 1 and part.max_running is null and part.paused_at is null then
+    delete from app.partitions as p where p.queue_name = part.queue_name and p.partition_key = part.partition_key;
+    return;
+  end if;
   insert into app.partitions as p (queue_name, partition_key, weight, max_running, paused_at, paused_by, pause_reason, limits_at)
   values (part.queue_name, part.partition_key, coalesce(part.weight, 1), part.max_running, part.paused_at, part.paused_by, part.pause_reason,
     coalesce(part.limits_at, clock_timestamp()))
@@ -86,7 +90,7 @@ begin
     paused_by = excluded.paused_by, pause_reason = excluded.pause_reason, limits_at = excluded.limits_at;
 end
 $$;
-comment on function app.keep_partition(app.partitions) is 'Writes the row of a partition.';
+comment on function app.keep_partition(app.partitions) is 'Writes the row of a partition, or deletes it when the partition is like any other.';
 
 create or replace function app.find_queue(queue_name text)
 returns app.queues

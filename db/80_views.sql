@@ -214,6 +214,10 @@ with recursive line (queue_name, app_version) as (
     format('select app.unpause_queue(%L, actor => ''me'', reason => ''…'')', q.queue_name), null::timestamptz
   from app.queues as q where q.paused_at is not null
   union all
+  select 1, 'paused partition', null, p.queue_name, p.paused_at, format('partition %s paused by %s: %s', p.partition_key, p.paused_by, p.pause_reason),
+    format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', p.queue_name, p.partition_key), null
+  from (select * from app.partitions as p where p.paused_at is not null order by p.paused_at limit 1000) as p
+  union all
   select 2, 'stalled', s.run_id, s.queue_name, s.since, s.reason, case
       when s.served_version is null then 'select app.recover()'
       when s.served_version = '' then 'select * from app.v_ops_workers'
@@ -257,12 +261,14 @@ with recursive line (queue_name, app_version) as (
       select f.run_id, f.status from app.runs as f
       where f.root_id = coalesce(r.root_id, r.run_id) and f.forked_from = r.run_id and f.created_at >= r.ended_at order by f.created_at desc limit 1) as f on true
 )
-select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) as queue_name, r.partition_key, i.since,
+select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) as queue_name, coalesce(r.partition_key, p.partition_key) as partition_key, i.since,
   greatest(0, round(extract(epoch from app.now() - i.since)))::bigint as age_s, i.reason, i.call, i.deadline
 from item as i left join app.runs as r on r.run_id = i.run_id left join app.recipes as c on c.recipe_id = r.recipe_id
+  left join app.partitions as p on i.kind = 'paused partition' and p.queue_name = i.queue_name
+    and i.call = format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', p.queue_name, p.partition_key)
 order by i.urgency, i.deadline, i.since;
 comment on view app.v_ops_inbox is
-  'What needs a human, most urgent first: gates about to expire, paused queues, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
+  'What needs a human, most urgent first: gates about to expire, paused queues and partitions, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
 
 create or replace view app.v_schedules as
 select s.name, s.cron, s.timezone,
