@@ -126,7 +126,7 @@ comment on function app.are_plain(jsonb) is 'A glance at an array of starts: tru
 
 create or replace function app.are_welcome(runs jsonb)
 returns boolean
-language sql
+language plpgsql
 stable
 parallel safe
 security invoker
@@ -134,20 +134,24 @@ set search_path = ''
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
-  with request as materialized (
-    select q.run_id, q.recipe_id, q.partition_key = '' as is_free, q.started_by is null as is_anonymous, q.workload is null and q.budget is null as is_unbound
-    from app.start_requests(runs) as q
-  )
-  select (select bool_and(q.recipe_id is not null and q.is_unbound and exists (select from app.intents as i where i.intent_id = q.run_id)) from request as q)
-    and not exists (
-      select from (select distinct q.recipe_id from request as q where q.is_free) as q
-        join app.recipe_steps as c on c.recipe_id = q.recipe_id join app.queues as u on u.partitioned and u.queue_name in (c.queue_name, c.fan_queue))
-    and not exists (
-      select from (select distinct q.recipe_id from request as q where q.is_free) as q
-        join app.recipes as c on c.recipe_id = q.recipe_id join app.queues as u on u.partitioned and u.queue_name = c.queue_name)
-    and not exists (
-      select from (select distinct q.recipe_id from request as q where q.is_anonymous) as q
-        join app.recipe_gates as g on g.recipe_id = q.recipe_id and not g.self_approval);
+declare
+  is_known boolean;
+  free bigint[];        -- recipes of which a run has no partition key
+  anonymous bigint[];   -- recipes of which a run does not say who starts it
+begin
+  select bool_and(q.recipe_id is not null and q.workload is null and q.budget is null and exists (select from app.intents as i where i.intent_id = q.run_id)),
+    array_agg(distinct q.recipe_id) filter (where q.partition_key = ''), array_agg(distinct q.recipe_id) filter (where q.started_by is null)
+  into is_known, free, anonymous from app.start_requests(runs) as q;
+  if not is_known or exists (select from app.recipe_gates as g where g.recipe_id = any (anonymous) and not g.self_approval) then
+    return false;
+  elsif free is not null and exists (select from app.queues as q where q.partitioned) then
+    return not exists (
+      select from app.queues as q
+      where q.partitioned and (exists (select from app.recipes as c where c.recipe_id = any (free) and c.queue_name = q.queue_name)
+        or exists (select from app.recipe_steps as c where c.recipe_id = any (free) and q.queue_name in (c.queue_name, c.fan_queue))));
+  end if;
+  return true;
+end
 $$;
 comment on function app.are_welcome(jsonb) is 'A glance at an array of starts: true only when no policy is against any, and their intents and recipes exist. False says nothing.';
 
@@ -246,6 +250,7 @@ declare
   t timestamptz := app.now();
   started app.runs[];
   others text[];   -- those that do not just stand in line now
+  has_timeouts boolean;
 begin
   perform app.check_start(runs, name);
   with new as (
@@ -264,14 +269,16 @@ begin
     on conflict do nothing
     returning r as run
   )
-  select array_agg(new.run order by (new.run).queue_seq) into started from new;
+  select array_agg(new.run order by (new.run).queue_seq), bool_or((new.run).timeout_ms is not null) into started, has_timeouts from new;
 
   if coalesce(cardinality(started), 0) < jsonb_array_length(runs) then
     perform app.check_drift(runs);
   end if;
   if started is not null then
-    insert into app.timers (kind, run_id, fire_at, created_at)
-    select 'run_timeout', r.run_id, t + r.timeout_ms * interval '1 ms', t from unnest(started) as r where r.timeout_ms is not null;
+    if has_timeouts then
+      insert into app.timers (kind, run_id, fire_at, created_at)
+      select 'run_timeout', r.run_id, t + r.timeout_ms * interval '1 ms', t from unnest(started) as r where r.timeout_ms is not null;
+    end if;
     others := app.enqueue_first_steps(started, t);
     if others is not null then
       perform app.enter_first_steps(others, t);
