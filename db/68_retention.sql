@@ -175,26 +175,28 @@ end
 $$;
 comment on function app.collect_bodies(integer) is 'Looks at up to n contents that lost an artifact and deletes those that have none left; those that somebody may be using stay for the next time.';
 
-create or replace function app.drop_purged(started text[])
-returns text[]
+create or replace function app.drop_purged(started app.runs[])
+returns app.runs[]
 language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   known text[];
 begin
-  select array_agg(p.run_id) into known from app.purged_runs as p where p.run_id = any (started);
+  select array_agg(p.run_id) into known from app.purged_runs as p where p.run_id = any (array(select s.run_id from unnest(started) as s));
   if known is null then
     return started;
   end if;
   delete from app.runs as r where r.run_id = any (known);
-  return (select array_agg(s.run_id) from unnest(started) as s (run_id) where s.run_id <> all (known));
+  return (select array_agg(s) from unnest(started) as s where s.run_id <> all (known));
 end
 $$;
-comment on function app.drop_purged(text[]) is
+comment on function app.drop_purged(app.runs[]) is
   'Part of every start, right after the rows of new runs are there and before anything hangs on them: those that were purged before go again. Returns the others. Looks after the insert, because an insert waits for the purge of the same run and then succeeds.';
 
 create or replace function app.start_headers(run_ids text[])
