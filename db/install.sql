@@ -30,6 +30,7 @@ begin;
 \ir 22_canonical_json.sql
 \ir 24_pgmq.sql
 \ir 26_arguments.sql
+\ir 27_faults.sql
 \ir 28_guards.sql
 
 -- the callers' verbs
