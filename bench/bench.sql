@@ -1,6 +1,8 @@
--- Statements of bench/quick.py. The ceiling is the least that a set-based engine on Postgres has to do for a step whose
+-- Statements of the benchmarks; those that fill the tables are in seed.sql. The ceiling is the least that a set-based engine on Postgres has to do for a step whose
 -- work happens outside the database: lease it, store its result, hand the queue over to the next step. One statement
 -- commits fifty steps and leases fifty more; two connections; nothing else (no attempts, artifacts, transitions, fairness).
+
+-- == what is measured ==
 
 -- name: server
 select current_setting('server_version') as version, current_setting('fsync') as fsync,
@@ -46,3 +48,23 @@ select extract(epoch from r.ended_at - r.created_at)::double precision * 1000 as
 
 -- name: laws
 select count(*) from app.v_invariants;
+
+-- name: alive
+select count(*) from app.v_ops_workers as w where w.alive;
+
+-- name: is_over
+select not exists (select from app.runs as r where r.status in ('ENQUEUED', 'PENDING')) as over;
+
+-- name: pause
+select app.pause_queue(queue_name => 'intentQ', actor => 'bench', reason => 'until the runners are there');
+
+-- name: unpause
+select app.unpause_queue(queue_name => 'intentQ', actor => 'bench', reason => 'the runners are there');
+
+-- name: make_intents
+insert into app.intents (intent_id, body)
+select app.intent_id(b.body), b.body
+  from generate_series(1, %(count)s) as n
+    cross join lateral (
+      select jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)) as b (body)
+returning intent_id;
