@@ -1,4 +1,4 @@
-"""The ceiling: bare set-based SQL on the same server, the least that any engine there has to do for a step."""
+"""The ceiling: bare set-based SQL, the least that any engine on this server has to do for a step."""
 
 from __future__ import annotations
 
@@ -21,10 +21,21 @@ _CONNECTIONS = 2
 
 def measure_ceiling(dsn: str, runs: int, steps: int) -> float:
     """Steps per second of `ceiling_call` (bench.sql) from two connections, for runs of so many steps."""
+    prepare_ceiling(dsn, runs)
+    return drain_ceiling(dsn, runs, steps)
+
+
+def prepare_ceiling(dsn: str, runs: int) -> None:
+    """The first step of so many runs waits in the ceiling's queue."""
     with closing(database.connect(dsn)) as conn:
         conn.execute(SQL["ceiling_schema"])
         conn.execute(SQL["ceiling_seed"], {"runs": runs})
         conn.execute("analyze ceiling.queue")
+
+
+def drain_ceiling(dsn: str, runs: int, steps: int) -> float:
+    """Execute what `prepare_ceiling` made; steps per second."""
+    with closing(database.connect(dsn)) as conn:
         own = [database.connect(dsn) for _ in range(_CONNECTIONS)]
         try:
             threads = [threading.Thread(target=_drain, args=(each, steps)) for each in own]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, LiteralString
 import click
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
 
 from sisu_kodo import database
 from sisu_kodo.cli.processes import start_runner, stop_sisu
@@ -59,12 +61,30 @@ def one(conn: Connection[Row], name: str, **arguments: Any) -> Row:
     return row
 
 
+def function_calls(dsn: str) -> dict[str, int]:
+    """Calls of the runners' verbs since the database was made, where `track_functions` is on."""
+    with closing(database.connect(dsn, row_factory=dict_row)) as conn:
+        return {row["name"]: int(row["calls"]) for row in conn.execute(SQL["function_calls"])}
+
+
+def track_functions(conn: Connection[Row]) -> None:
+    """Have this database count the calls of functions, in connections that begin after this."""
+    name = sql.Identifier(conn.info.dbname)
+    conn.execute(sql.SQL("alter database {} set track_functions = 'all'").format(name))
+
+
 def percentile(ascending: Sequence[float], share: float) -> float:
     """Nearest rank; 0 for an empty list."""
     return round(ascending[min(len(ascending) - 1, int(share * len(ascending)))], 2) if ascending else 0.0
 
 
-# -- recipes and runs ------------------------------------------------------------------------------------------------
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+# -- recipes and runs ---------------------------------------------------------------------------------------
 
 
 def recipe(steps: int) -> Row:
@@ -120,7 +140,7 @@ def wait_until_over(conn: Connection[Row], patience: float, pause: float = 0.1) 
         time.sleep(pause)
 
 
-# -- runners ---------------------------------------------------------------------------------------------------------
+# -- runners ------------------------------------------------------------------------------------------------
 
 
 def runner(dsn: str, *arguments: str) -> subprocess.Popen[bytes]:

@@ -24,12 +24,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from .common import SQL, percentile, recipe, scratch_database
 from sisu_kodo import database
 from sisu_kodo.cli.processes import start_sisu, stop_sisu
 from sisu_kodo.client import connected
 from sisu_kodo.config import load_config
 from sisu_kodo.queries import query
+
+from .common import SQL, free_port, percentile, recipe, scratch_database
 
 CLIENTS = 16
 ROUNDS = 3
@@ -96,8 +97,7 @@ def measure(runs: int, clients: int) -> Report:
 @contextmanager
 def api(dsn: str, clients: int) -> Iterator[int]:
     """One `sisu api` process; its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
     environment = {"DATABASE_URL": dsn, "PORT": str(port), "SISU_API_POOL": str(clients)}
     process = start_sisu("api", ["--log-level", "warning"], environment)
     try:
