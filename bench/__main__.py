@@ -98,7 +98,7 @@ def main(
     names = [name for name in SECTIONS if not only or name in only]
     is_full = scale == 1 and len(names) == len(SECTIONS) and snapshot_minutes >= 10 and memory_runs >= 100_000
     report = Report(facts(server, scale, is_full), out or (RESULTS if is_full else PARTIAL), planned=names)
-    console = Console(stderr=is_json, highlight=False, soft_wrap=True)
+    console = Console(stderr=is_json, highlight=False, width=None if sys.stdout.isatty() else 110)
     measure(bench, report, console)
     if is_json:
         click.echo(as_json(report), nl=False)
@@ -167,7 +167,7 @@ def show(report: Report, console: Console) -> None:
                 bound(target, aim(target, got)),
             )
     console.print(table)
-    console.print(f"report: {report.folder / INDEX}")
+    console.print(f"report: {report.folder / INDEX}", soft_wrap=True)
 
 
 def _commit() -> str:

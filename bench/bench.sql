@@ -123,6 +123,17 @@ insert into ceiling.commits (run_id) values ('ih_' || repeat(md5(random()::text)
 -- name: has_statements
 select coalesce(current_setting('shared_preload_libraries'), '') like '%%pg_stat_statements%%' as loaded;
 
+-- name: no_autovacuum
+do $$
+declare
+  t regclass;
+begin
+  for t in select c.oid from pg_class as c where c.relkind = 'r' and c.relnamespace::regnamespace::text in ('app', 'pgmq') loop
+    execute format('alter table %s set (autovacuum_enabled = off)', t);
+  end loop;
+end
+$$;
+
 -- name: transactions
 select d.xact_commit + d.xact_rollback as count from pg_stat_database as d where d.datname = %(database)s;
 

@@ -47,8 +47,6 @@ class Chart:
     labels: Sequence[str] = ()
     xs: Sequence[float] = ()
     x_unit: str = ""
-    log_x: bool = False
-    log_y: bool = False
     limit: float | None = None
     """A line across: the target."""
 
@@ -67,6 +65,8 @@ def draw(chart: Chart, path: Path) -> None:
         {"bars": _bars, "rows": _rows, "lines": _lines, "histogram": _histogram}[chart.kind](axes, chart)
         axes.set_title(chart.title)
         axes.set_axisbelow(True)
+        if chart.kind != "rows":
+            axes.yaxis.set_major_formatter(_grouped)
         if chart.limit is not None and chart.kind == "rows":
             if chart.limit < axes.get_xlim()[1]:
                 axes.axvline(chart.limit, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -90,12 +90,10 @@ def _bars(axes: Any, chart: Chart) -> None:
         at = [n - 0.4 + width * (place + 0.5) for n in range(len(values))]
         drawn = axes.bar(at, values, width * 0.94, label=name, color=colors[place % len(colors)])
         axes.bar_label(drawn, labels=[_short(value) for value in values], fontsize=7, padding=1)
-    axes.set_xticks(range(len(chart.labels)), chart.labels)
+    axes.set_xticks(range(len(chart.labels)), chart.labels, fontsize=8)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.set_ylabel(chart.unit)
-    if chart.log_y:
-        axes.set_yscale("log")
     axes.margins(y=0.12)
 
 
@@ -112,16 +110,15 @@ def _rows(axes: Any, chart: Chart) -> None:
 
 
 def _lines(axes: Any, chart: Chart) -> None:
+    marker = "o" if len(chart.xs) <= 20 else ""
     for place, (name, values) in enumerate(chart.series):
-        axes.plot(chart.xs, values, marker="o", markersize=3.5, linewidth=1.6, label=name,
+        axes.plot(chart.xs, values, marker=marker, markersize=3.5, linewidth=1.6, label=name,
                   color=_REST[place % len(_REST)])  # fmt: skip
     axes.set_xlabel(chart.x_unit)
     axes.set_ylabel(chart.unit)
-    if chart.log_x:
-        axes.set_xscale("log")
-        axes.set_xticks(chart.xs, [_short(x) for x in chart.xs])
-        axes.minorticks_off()
-    axes.set_ylim(bottom=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_formatter(_grouped)
+    axes.set_ylim(bottom=0, top=1.15 * max((max(values) for _, values in chart.series), default=1.0) or 1.0)
 
 
 def _histogram(axes: Any, chart: Chart) -> None:
@@ -130,6 +127,10 @@ def _histogram(axes: Any, chart: Chart) -> None:
     axes.set_xlabel(chart.unit)
     axes.set_ylabel(chart.x_unit)
     axes.grid(visible=False, axis="x")
+
+
+def _grouped(value: float, _place: float = 0.0) -> str:
+    return f"{value:,g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _short(value: float) -> str:

@@ -61,10 +61,10 @@ TARGETS = (
         digits=0,
     ),
     Target("claim_growth", "cost of a claim, 1 M waiting against 1 k", "×", 1.5, 1.1, digits=2),
-    Target("small_wait", "small tenant behind a backlog of 100 k, p99", "cycles", 2, 1, digits=0),
+    Target("small_wait", "small tenant behind a 100 k backlog, p99", "cycles", 2, 1, digits=0),
     Target(
         "held_snapshot",
-        "steps/s with a held snapshot, last minute against first",
+        "steps/s with a held snapshot, end against begin",
         "%",
         90,
         97,

@@ -180,11 +180,11 @@ def _section(section: Section) -> str:
     targets = {target.key: target for target in TARGETS}
     for got in section.measured:
         target = targets[got.key]
-        mark = MARKS[verdict(target, got)]
-        parts.append(
-            f"{mark} {target.figure}: **{number(got.value, target.unit, target.digits)}**,"
-            f" target {bound(target, target.least)}, aim {bound(target, aim(target, got))}."
-        )
+        value, wish = number(got.value, target.unit, target.digits), aim(target, got)
+        bounds = f"target {bound(target, target.least)}"
+        if wish is not None:
+            bounds += f", aim {bound(target, wish)}"
+        parts.append(f"{MARKS[verdict(target, got)]} {target.figure}: **{value}**, {bounds}.")
     parts += [f"![{chart.title}]({chart.name}.svg)" for chart in section.charts]
     return "\n\n".join(parts)
 

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from sisu_kodo import database
 
-from ..common import Row, function_calls, one, track_functions
+from ..common import SQL, Row, function_calls, one, track_functions
 from ..context import Bench
 from ..ledger import Measured
 from ..report import Section, Table
@@ -20,7 +20,7 @@ _QUIET_SECONDS = 20.0
 _FLUSH_SECONDS = 2.0
 _WHAT = (
     "One runner with its default settings on a database where nothing happens, watched from a connection to another database."
-    " {how} What the same database counted without a runner is subtracted. The calls of each function of the engine are"
+    " {how} What the same database counted without a runner is subtracted; autovacuum keeps its hands off, for it has transactions too. The calls of each function of the engine are"
     " those of `pg_stat_user_functions`."
 )
 _BY_STATEMENTS = "Statements are those of `pg_stat_statements`."
@@ -42,6 +42,7 @@ def measure(bench: Bench) -> Section:
         track_functions(place.conn)
         counter = "calls" if _statements_are_counted(watch) else "transactions"
         bench.settle(place)
+        place.conn.execute(SQL["no_autovacuum"])
         time.sleep(_FLUSH_SECONDS)
         bench.say(f"{quiet_seconds:.0f} s without a runner")
         quiet = _count(watch, counter, name, quiet_seconds)

@@ -23,7 +23,8 @@ _WHAT = (
     "A million runs, made by SQL and vacuumed: 885 k are over (1 % of them failed, spread over ten days, each with its attempt and"
     f" artifact), 100 k wait in {_PARTITIONS} partitions, 10 k sleep, 5 k are at a gate; one worker lives. Every view is read as"
     " `select * from view limit 1000`, the timeline and the functions of one run with a run's id, everything to the last row on the"
-    f" client. One read to warm up, then {_READS} in turn with the ceiling: `select` of one run by its key."
+    f" client. One read to warm up, then {_READS} that count. The ceiling is a `select` of one run by its key. Views that others are made of"
+    " (`v_open_laws` and its like) are listed too."
 )
 
 
