@@ -18,6 +18,7 @@ from ..report import Section, Table
 _SECONDS = 60.0
 _QUIET_SECONDS = 20.0
 _FLUSH_SECONDS = 2.0
+_PAUSE = 0.2
 _WHAT = (
     "One runner with its default settings on a database where nothing happens, watched from a connection to another database."
     " {how} What the same database counted without a runner is subtracted; autovacuum keeps its hands off, for it has transactions too. The calls of each function of the engine are"
@@ -49,12 +50,12 @@ def measure(bench: Bench) -> Section:
         with place.runners(1):
             time.sleep(2 * _FLUSH_SECONDS)
             before = function_calls(place.dsn)
-            time.sleep(_FLUSH_SECONDS)
+            time.sleep(_PAUSE)  # its own transactions are counted by then
             bench.say(f"{seconds:.0f} s with an idle runner")
             busy = _count(watch, counter, name, seconds)
             after = function_calls(place.dsn)
     rate = max(0.0, busy - quiet)
-    watched = seconds + _FLUSH_SECONDS
+    watched = seconds + _PAUSE
     rows = [
         ("statements", f"{rate * 60:.1f}", f"{rate:.2f}"),
         ("… without a runner", f"{quiet * 60:.1f}", f"{quiet:.2f}"),
