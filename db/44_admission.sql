@@ -213,7 +213,7 @@ begin
       else app.pick(queue, app_version, keys, turns, skip, missing) end;
     exit when picked is null;
     if skip is null then
-      perform set_config(cursor_name, app.next_place(case when cardinality(keys) < missing then round + widest else round end, keys, turns, picked, missing), false);
+      perform set_config(cursor_name, app.next_place(case when cardinality(keys) < missing or keys[cardinality(keys)] collate "C" < start then round + widest else round end, keys, turns, picked, missing), false);
       skip := '{}';
     end if;
     free := app.begin_steps(picked, t);

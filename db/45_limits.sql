@@ -116,7 +116,7 @@ as $$
 $$;
 comment on function app.queue_room(app.queues, integer, bigint, bigint, timestamptz) is 'How many of n steps the limits of a queue as a whole allow a worker.';
 
-create or replace function app.admissible(rules app.queues, keys text[], n integer, busy text[], running bigint[], t timestamptz)
+create or replace function app.admissible(rules app.queues, keys text[], busy text[], running bigint[], t timestamptz)
 returns table (partition_key text, weight integer, room integer)
 language sql
 volatile
@@ -131,13 +131,13 @@ as $$
     left join app.partitions as p on p.queue_name = rules.queue_name and p.partition_key = k.key
     left join unnest(busy, running) as b (key, running) on b.key = k.key
     cross join lateral (
-      select least(n, coalesce(p.max_running, rules.max_running_per_partition) - coalesce(b.running, 0),
+      select least(2147483647, coalesce(p.max_running, rules.max_running_per_partition) - coalesce(b.running, 0),
         case when rules.rate_limit_per_partition is not null then app.rate_room(rules.queue_name, k.key, rules.rate_limit_per_partition, rules.rate_seconds_per_partition, t) end)::integer) as m (room)
   where p.paused_at is null and m.room > 0
   order by k.ordinality;
 $$;
-comment on function app.admissible(app.queues, text[], integer, text[], bigint[], timestamptz) is
-  'Those of some partitions that are neither paused nor full nor out of tokens, with their weight and how many of n steps each may have. busy and running: the leases per partition.';
+comment on function app.admissible(app.queues, text[], text[], bigint[], timestamptz) is
+  'Those of some partitions that are neither paused nor full nor out of tokens, with their weight and how many steps each may have. busy and running: the leases per partition.';
 
 create or replace function app.open_partitions(rules app.queues, version text, start text, n integer, busy text[], running bigint[], t timestamptz)
 returns table (keys text[], weights integer[], rooms integer[], seen text)
@@ -163,7 +163,7 @@ begin
       chunk := array(select c from unnest(chunk) as c where c collate "C" < start);
     end if;
     select keys || array_agg(a.partition_key), weights || array_agg(a.weight), rooms || array_agg(a.room) into keys, weights, rooms
-    from (select * from app.admissible(rules, chunk, n, busy, running, t) limit n - cardinality(keys)) as a;
+    from (select * from app.admissible(rules, chunk, busy, running, t) limit n - cardinality(keys)) as a;
     if cardinality(chunk) = size then
       seen := chunk[size] || chr(1);
     elsif is_second then

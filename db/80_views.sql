@@ -86,7 +86,7 @@ with waiting as (
 )
 select d.queue_name, d.partition_key, d.enqueued, d.pending, d.expired, d.oldest_enqueued_at,
   round(extract(epoch from app.now() - d.oldest_enqueued_at))::bigint as oldest_age_s, d.paused_at, d.paused_by, d.pause_reason,
-  case when d.paused_at is null and d.enqueued > 0 then ceil(least(d.enqueued * d.lines, d.all_enqueued) / p.per_second)::bigint end as drain_s, d.is_estimated
+  case when d.paused_at is null and d.enqueued > 0 and p.per_second > 0 then greatest(1, round(least(d.enqueued * d.lines, d.all_enqueued) / p.per_second))::bigint end as drain_s, d.is_estimated
 from depth as d left join pace as p using (queue_name);
 comment on view app.v_ops_queue_depth is
   'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed; drain_s, in how many seconds the line is empty when nothing comes and leases go on at the pace of the last minute (null when none were made, or it is paused); is_estimated, when the line is too long to be counted.';
