@@ -49,7 +49,7 @@ begin
     update app.run_steps as s set
       status = case when a.goes_on then 'ERROR' else 'CANCELLED' end, ended_at = t, lost = true,
       error = jsonb_build_object(
-        'code', case when lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
+        'code', case when a.goes_on and lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
         'message', format(lose_leases.message, s.worker))
     from attempt as a
     where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt
