@@ -109,6 +109,7 @@ def main(
 
 def measure(bench: Bench, report: Report, console: Console) -> None:
     """Section by section; one that fails is told, and the others go on."""
+    report.write()
     with _progress(console, report.planned) as bar:
         for name in report.planned:
             section = run_section(replace(bench, say=bar.say(name)), name)
