@@ -144,6 +144,18 @@ end
 $$;
 comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
 
+create or replace function app.lease_entries_read(queue text)
+returns bigint
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select app.entries_read(i.indexrelid) from pg_index as i where i.indrelid = format('pgmq.%I', pgmq.format_table_name(queue, 'q'))::regclass and i.indisprimary;
+$$;
+comment on function app.lease_entries_read(text) is 'app.entries_read of the index that expired_leases walks.';
+
 create or replace function app.leases()
 returns setof app.lease
 language plpgsql
