@@ -89,52 +89,72 @@ comment on function app.missing_queues() is 'Queues that have no pgmq queue yet.
 
 create or replace function app.send_leases(queue text, lanes jsonb[], seconds integer)
 returns bigint[]
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select array(select pgmq.send_batch(queue, lanes, seconds));
+begin
+  return array(select pgmq.send_batch(queue, lanes, seconds));
+end
 $$;
 comment on function app.send_leases(text, jsonb[], integer) is 'One message per lane, leased for so many seconds; their ids in order.';
 
 create or replace function app.extend_leases(queue text, msg_ids bigint[], seconds integer)
 returns void
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select pgmq.set_vt(queue, (select array_agg(m order by m) from unnest(msg_ids) as m), seconds);
+begin
+  perform pgmq.set_vt(queue, (select array_agg(m order by m) from unnest(msg_ids) as m), seconds);
+end
 $$;
 comment on function app.extend_leases(text, bigint[], integer) is 'The leases last so many seconds from now.';
 
 create or replace function app.drop_leases(queue text, msg_ids bigint[])
 returns void
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select pgmq.delete(queue, msg_ids);
+begin
+  perform pgmq.delete(queue, msg_ids);
+end
 $$;
 comment on function app.drop_leases(text, bigint[]) is 'Deletes the messages.';
 
 create or replace function app.expired_leases(queue text, seconds integer, n integer)
 returns setof app.lease
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  return query select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey', m.message ->> 'partition', m.message ->> 'worker', m.enqueued_at
+  from pgmq.read(queue, seconds, n) as m;
+end
+$$;
+comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
+
+create or replace function app.lease_entries_read(queue text)
+returns bigint
 language sql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey', m.message ->> 'partition', m.message ->> 'worker', m.enqueued_at
-  from pgmq.read(queue, seconds, n) as m;
+  select app.entries_read(i.indexrelid) from pg_index as i where i.indrelid = format('pgmq.%I', pgmq.format_table_name(queue, 'q'))::regclass and i.indisprimary;
 $$;
-comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
+comment on function app.lease_entries_read(text) is 'app.entries_read of the index that expired_leases walks.';
 
 create or replace function app.leases()
 returns setof app.lease

@@ -95,9 +95,13 @@ declare
   queue app.queues;
   lost app.lease[];
   n integer := 0;
+  read bigint;
 begin
   for queue in select q.* from app.queues as q order by q.queue_name loop
+    continue when not app.may_look('leases_' || queue.queue_name);
+    read := app.lease_entries_read(queue.queue_name);
     lost := array(select l from app.expired_leases(queue.queue_name, queue.lease_seconds, 100) as l);
+    perform app.looked('leases_' || queue.queue_name, app.lease_entries_read(queue.queue_name) - read);
     if cardinality(lost) > 0 then
       n := n + app.lose_leases(lost, 'lease_expired', 'worker %s gave no sign of life');
     end if;
