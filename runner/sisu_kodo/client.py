@@ -209,7 +209,7 @@ class Client:
         pause: bool = True,
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Pauses a queue or a partition, or lets it go on: `{accepted, queueName, paused, pausedAt, dryRun}`"""
+        """Pauses a queue or a partition, or lets go on: `{accepted, queueName, paused, pausedAt, dryRun}`"""
         which = {} if partition is None else {"partition_key": partition}
         name = f"{'pause' if pause else 'unpause'}_{'queue' if partition is None else 'partition'}"
         return self._object(name, queue_name=queue_name, actor=actor, reason=reason, dry_run=dry_run, **which)

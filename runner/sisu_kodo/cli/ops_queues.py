@@ -58,31 +58,23 @@ def signed(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-class Limit(click.ParamType):
-    """A count, or none."""
-
-    name = "N|none"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value) == "none":
-            return "none"
-        if not re.fullmatch(r"\d{1,9}", str(value)):
-            self.fail(f"{value!r} is neither a number nor none", param, ctx)
-        return int(value)
+def as_limit(_: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """A count, or none. Raises click.BadParameter."""
+    if value is None or value == "none":
+        return value
+    if not re.fullmatch(r"\d{1,9}", value):
+        raise click.BadParameter(f"{value!r} is neither a number nor none", param=option)
+    return int(value)
 
 
-class Rate(click.ParamType):
-    """`50/30s` as `{limit, seconds}`, or none."""
-
-    name = "N/TIME|none"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value) == "none":
-            return "none"
-        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})([smh]?)", str(value))
-        if not found:
-            self.fail(f"{value!r} is neither a rate like 50/30s, 100/1m, 1000/1h nor none", param, ctx)
-        return {"limit": int(found[1]), "seconds": int(found[2]) * _SECONDS[found[3]]}
+def as_rate(_: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """`50/30s` as `{limit, seconds}`, or none. Raises click.BadParameter."""
+    if value is None or value == "none":
+        return value
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})([smh]?)", value)
+    if not found:
+        raise click.BadParameter(f"{value!r} is neither a rate like 50/30s, 100/1m nor none", param=option)
+    return {"limit": int(found[1]), "seconds": int(found[2]) * _SECONDS[found[3]]}
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -120,12 +112,25 @@ def unpause(queue: str, partition: str | None, dry_run: bool, as_json: bool, **w
 
 @click.command(epilog=_LIMITS_EPILOG)
 @click.argument("queue")
-@click.option("--max-running", type=Limit(), help="Steps at once.")
-@click.option("--max-running-per-partition", type=Limit(), help="Steps of one partition at once.")
-@click.option("--max-running-per-worker", type=Limit(), help="Steps of one worker at once.")
-@click.option("--rate", type=Rate(), help="Steps handed out within a time, like 50/30s.")
-@click.option("--rate-per-partition", type=Rate(), help="The same for one partition.")
-@click.option("--ageing", type=Limit(), help="Seconds after which a step gets a turn whatever its priority.")
+@click.option("--max-running", callback=as_limit, metavar="N|none", help="Steps at once.")
+@click.option(
+    "--max-running-per-partition", callback=as_limit, metavar="N|none", help="Steps of one partition at once."
+)
+@click.option(
+    "--max-running-per-worker", callback=as_limit, metavar="N|none", help="Steps of one worker at once."
+)
+@click.option(
+    "--rate", callback=as_rate, metavar="N/TIME|none", help="Steps handed out within a time, like 50/30s."
+)
+@click.option(
+    "--rate-per-partition", callback=as_rate, metavar="N/TIME|none", help="The same for one partition."
+)
+@click.option(
+    "--ageing",
+    callback=as_limit,
+    metavar="N|none",
+    help="Seconds after which a step gets a turn whatever its priority.",
+)
 @signed
 def limits(queue: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Say how much of QUEUE may be at work at once, and how fast."""
@@ -142,7 +147,12 @@ def limits(queue: str, dry_run: bool, as_json: bool, **options: Any) -> None:
 @click.argument("queue")
 @click.argument("partition")
 @click.argument("weight", type=click.IntRange(1, 100))
-@click.option("--max-running", type=Limit(), help="Steps of it at once, instead of the limit of the queue.")
+@click.option(
+    "--max-running",
+    callback=as_limit,
+    metavar="N|none",
+    help="Steps of it at once, instead of the limit of the queue.",
+)
 @signed
 def weight(
     queue: str,
