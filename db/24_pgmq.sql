@@ -1,6 +1,7 @@
 -- pgmq: the only chapter that calls pgmq. A message is a lane: {"runId", "taskKey", "partition", "worker"}, invisible for as long as its lease lasts.
 --
 --   app.ensure_queues()                            makes the pgmq queues that app.queues names
+--   app.shrink_queues(min_bytes) → names           gives back the dead pages of those that are empty
 --   app.send_leases(queue, lanes, seconds) → ids   new leases, already held: sent invisible, so a claim is one write, not two
 --   app.extend_leases(queue, msg_ids, seconds)     heartbeat
 --   app.drop_leases(queue, msg_ids)                the lanes are over
@@ -21,13 +22,58 @@ parallel unsafe
 security definer
 set search_path = ''
 as $$
+declare
+  name text;
 begin
   perform pgmq.create(q.queue_name)
   from app.queues as q
   where not exists (select from pgmq.meta as m where m.queue_name = q.queue_name);
+  -- all of it is dead soon: vacuumed often and at full speed. Vacuum never takes the lock that gives pages back, app.shrink_queues does
+  for name in
+    select pgmq.format_table_name(q.queue_name, 'q') from app.queues as q
+      join pg_catalog.pg_class as c on c.relnamespace = 'pgmq'::regnamespace and c.relname = pgmq.format_table_name(q.queue_name, 'q')
+    where not coalesce(c.reloptions, '{}') @> '{vacuum_truncate=off}'
+  loop
+    execute format('alter table pgmq.%I set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off)', name);
+  end loop;
 end
 $$;
-comment on function app.ensure_queues() is 'Creates the pgmq queue of every app.queues row that has none yet.';
+comment on function app.ensure_queues() is 'Creates the pgmq queue of every app.queues row that has none yet, and tells autovacuum about them.';
+
+create or replace function app.shrink_queues(min_bytes bigint default 8388608)
+returns text[]
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  queue record;
+  is_empty boolean;
+  shrunk text[] := '{}'::text[];
+begin
+  for queue in
+    select q.queue_name, pgmq.format_table_name(q.queue_name, 'q') as name from app.queues as q
+      join pg_catalog.pg_class as c on c.relnamespace = 'pgmq'::regnamespace and c.relname = pgmq.format_table_name(q.queue_name, 'q')
+    where pg_relation_size(c.oid) + pg_indexes_size(c.oid) >= min_bytes order by q.queue_name
+  loop
+    execute format('select not exists (select from pgmq.%I)', queue.name) into is_empty;
+    if is_empty then
+      -- whoever claims or commits at this moment comes first: 55P03, and the caller tries again some other time
+      execute format('lock table pgmq.%I in access exclusive mode nowait', queue.name);
+      execute format('select not exists (select from pgmq.%I)', queue.name) into is_empty;
+    end if;
+    if is_empty then
+      execute format('truncate table pgmq.%I continue identity', queue.name);
+      shrunk := shrunk || queue.queue_name;
+    end if;
+  end loop;
+  return shrunk;
+end
+$$;
+comment on function app.shrink_queues(bigint) is
+  'For runners, now and then, in a transaction of its own: queue tables that hold no message and have min_bytes of dead pages are truncated, even while somebody holds an old snapshot. Message ids go on counting. Never waits for a lock: SQLSTATE 55P03 when somebody is at work. Returns the queues.';
 
 create or replace function app.missing_queues()
 returns text[]
@@ -97,6 +143,18 @@ begin
 end
 $$;
 comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
+
+create or replace function app.lease_entries_read(queue text)
+returns bigint
+language sql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  select app.entries_read(i.indexrelid) from pg_index as i where i.indrelid = format('pgmq.%I', pgmq.format_table_name(queue, 'q'))::regclass and i.indisprimary;
+$$;
+comment on function app.lease_entries_read(text) is 'app.entries_read of the index that expired_leases walks.';
 
 create or replace function app.leases()
 returns setof app.lease

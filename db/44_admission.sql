@@ -269,14 +269,18 @@ set search_path = ''
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
+declare
+  ids text[] := array(select s.run_id from unnest(picked) as s);
+  fresh text[];
 begin
-  update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t
-  where r.run_id in (
-    select k.run_id from app.runs as k
-    where k.run_id = any (array(select s.run_id from unnest(picked) as s)) and k.status = 'ENQUEUED'
-    order by k.run_id for no key update skip locked);
-  return array(
-    select picked[i] from generate_subscripts(picked, 1) as i join app.runs as r on r.run_id = picked[i].run_id where r.status in ('PENDING', 'WAITING_INPUT') order by i);
+  -- by key, never by status: an index on that leads to all that wait
+  fresh := array(
+    select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' = 'ENQUEUED' order by r.run_id for no key update skip locked);
+  if cardinality(fresh) > 0 then
+    update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t where r.run_id = any (fresh);
+  end if;
+  ids := array(select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' in ('PENDING', 'WAITING_INPUT'));
+  return array(select picked[i] from generate_subscripts(picked, 1) as i where picked[i].run_id = any (ids) order by i);
 end
 $$;
 comment on function app.begin_steps(app.run_steps[], timestamptz) is 'Runs at their first claim become PENDING. Returns the steps that may begin: not those whose run somebody holds at this moment.';

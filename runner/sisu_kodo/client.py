@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from psycopg import Connection
@@ -245,6 +245,28 @@ class Client:
             options=json.dumps(options),
             actor=actor,
             reason=reason,
+            dry_run=dry_run,
+        )
+
+    def purge_runs(
+        self,
+        older_than: timedelta,
+        actor: str,
+        reason: str,
+        *,
+        statuses: Sequence[str] | None = None,
+        max_runs: int = 1000,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Purges runs that ended longer ago, the oldest first: `{accepted, purged, bodies, more, dryRun}`"""
+        chosen = None if statuses is None else list(statuses)
+        return self._object(
+            "purge_runs",
+            older_than=older_than,
+            actor=actor,
+            reason=reason,
+            statuses=chosen,
+            max_runs=max_runs,
             dry_run=dry_run,
         )
 

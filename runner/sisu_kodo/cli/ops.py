@@ -11,7 +11,7 @@ import click
 
 from ..client import Client
 from ..errors import Conflict, NotFound, SisuError
-from . import ops_queues, ops_views, render_ops
+from . import ops_purge, ops_queues, ops_views, render_ops
 from .ops_queues import signed
 from .runs import open_client
 
@@ -26,6 +26,7 @@ Examples
   sisu ops fork RUN --step 2 --reason patch-applied     then: sisu ops diff RUN RUN-f1
   sisu ops pause sbxQ --reason 'sandbox host is full'   or one partition: --partition acme
   sisu ops limits sbxQ --max-running 10 --rate 50/30s --reason 'the service asks for it'
+  sisu ops purge --older-than 30d --reason retention --all
 
 Runs come from the arguments, from --filter, or one id per line from standard input. A call takes up to 1000
 of them in one transaction. The exit code is that of the first refusal; the other runs are done all the same.
@@ -132,6 +133,8 @@ def redrive(queue: str, max_runs: int, dry_run: bool, as_json: bool, **who: Any)
 
 ops_views.add_to(ops)
 ops_queues.add_to(ops)
+signed(ops_purge.purge)
+ops.add_command(ops_purge.purge)
 
 
 def act(
