@@ -191,6 +191,7 @@ as $$
 declare
   t timestamptz := app.now();
   started text[];
+  answer jsonb;
 begin
   perform app.check_start(runs, name);
   with new as (
@@ -221,13 +222,14 @@ begin
     where r.run_id = any (started) and r.timeout_ms is not null;
     perform app.enter_first_steps(started, t);
   end if;
-  return (
+  answer := (
     select jsonb_agg(h.header || jsonb_build_object('isReplay',
         not coalesce(h.run_id = any (started), false) or exists (
           select from jsonb_array_elements(runs) with ordinality as e where e.value ->> 'intentId' = h.run_id and e.ordinality < r.ordinality))
       order by r.ordinality)
     from jsonb_array_elements(runs) with ordinality as r
-      join app.start_headers(array(select distinct e.value ->> 'intentId' from jsonb_array_elements(runs) as e)) as h on h.run_id = r.value ->> 'intentId');
+      join app.run_headers(array(select distinct e.value ->> 'intentId' from jsonb_array_elements(runs) as e)) as h on h.run_id = r.value ->> 'intentId');
+  return case when coalesce(cardinality(started), 0) < jsonb_array_length(runs) then app.add_purged(answer, runs) else answer end;
 end
 $$;
 comment on function app.begin_runs(jsonb, text) is 'Starts or replays runs. runs: an array of {intentId, options…} whose shapes were checked.';

@@ -1,8 +1,8 @@
 -- Retention: runs that are long over go, their names stay.
 --
 --   app.purge_runs(older_than, actor, reason, statuses, max_runs, dry_run) → {accepted, purged, bodies, more, dryRun}
---   app.drop_purged(started), app.start_headers(ids), app.v_started_runs (34)      for starts: a purged identity is a replay
---   app.purged_header(run_id), app.purged_refusal(run_id) (36)                for reads and control calls
+--   app.drop_purged(started), app.add_purged(answer, runs), app.v_started_runs (34)      for starts: a purged identity is a replay
+--   app.purged_header(run_id), app.purged_refusal(run_id) (36)                        for reads and control calls
 --
 -- A purge takes runs that ended before now - older_than, the oldest first, with everything that hangs on them, and leaves a tombstone in
 -- app.purged_runs: the header and what the run was started with. Intents stay. A run that has forks stays until they are purged, and so does one
@@ -197,22 +197,22 @@ $$;
 comment on function app.drop_purged(text[]) is
   'Part of every start, right after the rows of new runs are there and before anything hangs on them: those that were purged before go again. Returns the others. Looks after the insert, because an insert waits for the purge of the same run and then succeeds.';
 
-create or replace function app.start_headers(run_ids text[])
-returns table (run_id text, header jsonb)
-language plpgsql
+create or replace function app.add_purged(answer jsonb, runs jsonb)
+returns jsonb
+language sql
 stable
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-declare
-  n bigint;
-begin
-  return query select h.run_id, h.header from app.run_headers(run_ids) as h;
-  get diagnostics n = row_count;
-  if n < cardinality(run_ids) then
-    return query select p.run_id, app.purged_header(p.run_id) from app.purged_runs as p where p.run_id = any (run_ids);
-  end if;
-end
+  with request as (
+    select r.ordinality, r.value ->> 'intentId' as run_id, row_number() over (partition by r.value ->> 'intentId' order by r.ordinality) as place
+    from jsonb_array_elements(runs) with ordinality as r
+  ), told as (
+    select a.value, a.value ->> 'workflowID' as run_id, row_number() over (partition by a.value ->> 'workflowID' order by a.ordinality) as place
+    from jsonb_array_elements(answer) with ordinality as a
+  )
+  select jsonb_agg(coalesce(t.value, app.purged_header(q.run_id) || '{"isReplay": true}') order by q.ordinality)
+  from request as q left join told as t using (run_id, place);
 $$;
-comment on function app.start_headers(text[]) is 'Headers of runs, of purged ones too.';
+comment on function app.add_purged(jsonb, jsonb) is 'Part of a start that was not new for all its runs: the answer of the others, and at their places the last headers of those that were purged.';
