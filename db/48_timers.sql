@@ -116,7 +116,7 @@ begin
   values (sleep_run.run_id, intent ->> 'intentId', recipe.recipe_id, recipe.queue_name, app.setting('app_version'), replace(gen_random_uuid()::text, '-', ''),
     app.setting('oc_mode'), app.setting('sbx_mode'), t, t, recipe.is_chain)
   on conflict do nothing;
-  is_new := found and app.drop_purged(array[sleep_run.run_id]) is not null;
+  is_new := found and app.drop_purged(array(select r from app.runs as r where r.run_id = sleep_run.run_id)) is not null;
   if is_new then
     perform app.enter_first_steps(array[sleep_run.run_id], t);
   else

@@ -95,9 +95,13 @@ declare
   queue app.queues;
   lost app.lease[];
   n integer := 0;
+  read bigint;
 begin
   for queue in select q.* from app.queues as q order by q.queue_name loop
+    continue when not app.may_look('leases_' || queue.queue_name);
+    read := app.lease_entries_read(queue.queue_name);
     lost := array(select l from app.expired_leases(queue.queue_name, queue.lease_seconds, 100) as l);
+    perform app.looked('leases_' || queue.queue_name, app.lease_entries_read(queue.queue_name) - read);
     if cardinality(lost) > 0 then
       n := n + app.lose_leases(lost, 'lease_expired', 'worker %s gave no sign of life');
     end if;
@@ -176,7 +180,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select s.queue_name, s.msg_id, s.read_ct, null::timestamptz, s.run_id, s.task_key
+  select s.queue_name, s.msg_id, s.read_ct, null::timestamptz, s.run_id, s.task_key, s.partition_key, s.worker, s.started_at
   from jsonb_to_recordset(held.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint, "readCt" integer)
     join app.run_steps as s on s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.status = 'PENDING'
       and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt" and s.worker = held.worker;

@@ -1,8 +1,8 @@
 -- Retention: runs that are long over go, their names stay.
 --
 --   app.purge_runs(older_than, actor, reason, statuses, max_runs, dry_run) → {accepted, purged, bodies, more, dryRun}
---   app.drop_purged(started), app.add_purged(answer, runs), app.v_started_runs (34)      for starts: a purged identity is a replay
---   app.purged_header(run_id), app.purged_refusal(run_id) (36)                        for reads and control calls
+--   app.drop_purged(started), app.start_headers(ids), app.v_started_runs (34)      for starts: a purged identity is a replay
+--   app.purged_header(run_id), app.purged_refusal(run_id) (36)                for reads and control calls
 --
 -- A purge takes runs that ended before now - older_than, the oldest first, with everything that hangs on them, and leaves a tombstone in
 -- app.purged_runs: the header and what the run was started with. Intents stay. A run that has forks stays until they are purged, and so does one
@@ -123,9 +123,9 @@ set enable_seqscan = off
 as $$
 begin
   insert into app.purged_runs (run_id, root_id, header, arguments, purged_at)
-  select r.run_id, r.root_id, h.header, jsonb_strip_nulls(jsonb_build_object('intent_id', r.intent_id, 'recipe_id', r.recipe_id, 'partition_key', r.partition_key,
+  select r.run_id, r.root_id, h.header, jsonb_build_object('intent_id', r.intent_id, 'recipe_id', r.recipe_id, 'partition_key', r.partition_key,
     'lane', r.lane, 'priority', r.priority, 'workload', r.workload, 'budget', r.budget, 'timeout_ms', r.timeout_ms, 'tenant_id', r.tenant_id,
-    'trace_id', r.trace_id, 'started_by', r.started_by, 'app_version', r.app_version, 'oc_mode', r.oc_mode, 'sbx_mode', r.sbx_mode, 'created_at', r.created_at)), t
+    'trace_id', r.trace_id, 'started_by', r.started_by, 'app_version', r.app_version, 'oc_mode', r.oc_mode, 'sbx_mode', r.sbx_mode, 'created_at', r.created_at), t
   from app.run_headers(run_ids) as h join app.runs as r on r.run_id = h.run_id;
   delete from app.run_steps as s where s.run_id = any (run_ids);
   delete from app.checkpoints as c where c.run_id = any (run_ids);
@@ -175,44 +175,46 @@ end
 $$;
 comment on function app.collect_bodies(integer) is 'Looks at up to n contents that lost an artifact and deletes those that have none left; those that somebody may be using stay for the next time.';
 
-create or replace function app.drop_purged(started text[])
-returns text[]
+create or replace function app.drop_purged(started app.runs[])
+returns app.runs[]
 language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   known text[];
 begin
-  select array_agg(p.run_id) into known from app.purged_runs as p where p.run_id = any (started);
+  select array_agg(p.run_id) into known from app.purged_runs as p where p.run_id = any (array(select s.run_id from unnest(started) as s));
   if known is null then
     return started;
   end if;
   delete from app.runs as r where r.run_id = any (known);
-  return (select array_agg(s.run_id) from unnest(started) as s (run_id) where s.run_id <> all (known));
+  return (select array_agg(s) from unnest(started) as s where s.run_id <> all (known));
 end
 $$;
-comment on function app.drop_purged(text[]) is
+comment on function app.drop_purged(app.runs[]) is
   'Part of every start, right after the rows of new runs are there and before anything hangs on them: those that were purged before go again. Returns the others. Looks after the insert, because an insert waits for the purge of the same run and then succeeds.';
 
-create or replace function app.add_purged(answer jsonb, runs jsonb)
-returns jsonb
-language sql
+create or replace function app.start_headers(run_ids text[])
+returns table (run_id text, header jsonb)
+language plpgsql
 stable
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  with request as (
-    select r.ordinality, r.value ->> 'intentId' as run_id, row_number() over (partition by r.value ->> 'intentId' order by r.ordinality) as place
-    from jsonb_array_elements(runs) with ordinality as r
-  ), told as (
-    select a.value, a.value ->> 'workflowID' as run_id, row_number() over (partition by a.value ->> 'workflowID' order by a.ordinality) as place
-    from jsonb_array_elements(answer) with ordinality as a
-  )
-  select jsonb_agg(coalesce(t.value, app.purged_header(q.run_id) || '{"isReplay": true}') order by q.ordinality)
-  from request as q left join told as t using (run_id, place);
+declare
+  n bigint;
+begin
+  return query select h.run_id, h.header from app.run_headers(run_ids) as h;
+  get diagnostics n = row_count;
+  if n < cardinality(run_ids) then
+    return query select p.run_id, app.purged_header(p.run_id) from app.purged_runs as p where p.run_id = any (run_ids);
+  end if;
+end
 $$;
-comment on function app.add_purged(jsonb, jsonb) is 'Part of a start that was not new for all its runs: the answer of the others, and at their places the last headers of those that were purged.';
+comment on function app.start_headers(text[]) is 'Headers of runs, of purged ones too.';

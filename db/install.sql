@@ -30,6 +30,7 @@ begin;
 \ir 22_canonical_json.sql
 \ir 24_pgmq.sql
 \ir 26_arguments.sql
+\ir 27_faults.sql
 \ir 28_guards.sql
 
 -- the callers' verbs
@@ -43,6 +44,7 @@ begin;
 \ir 42_transitions.sql
 \ir 43_steps.sql
 \ir 44_admission.sql
+\ir 45_limits.sql
 \ir 46_gates.sql
 \ir 48_timers.sql
 \ir 50_fan_out.sql

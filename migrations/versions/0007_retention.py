@@ -6,7 +6,7 @@ from alembic.util import CommandError
 from sisu_kodo.database.paths import replay_module
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -260,6 +260,9 @@ select app.search_runs(filter => %(filter)s::jsonb);
 -- name: page_ops
 select app.page_ops();
 
+-- name: page_queues
+select app.page_queues(queue => %(queue)s);
+
 -- name: page_recipes
 select app.page_recipes();
 

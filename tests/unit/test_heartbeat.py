@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, cast
 
 import psycopg
 import pytest
 
-from sisu_kodo import heartbeat as heartbeat_module
 from sisu_kodo.attempts import Attempts
 from sisu_kodo.heartbeat import Heartbeat
 from sisu_kodo.lanes import Desk, Lane
@@ -69,7 +69,7 @@ def test_queues_are_shrunk_every_ten_minutes_and_never_insisted_upon(
     monkeypatch: pytest.MonkeyPatch, is_busy: bool
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(heartbeat_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     unused, connection = cast(Any, None), Database(is_busy)
     heartbeat = Heartbeat("w", 1.0, Desk({"intentQ": 1}, pumps=1), unused, unused, unused)
     seen = []
