@@ -152,7 +152,10 @@ create type app.lease as (
   read_ct    integer,
   expires_at timestamptz,
   run_id     text,
-  task_key   text
+  task_key   text,
+  partition_key text,
+  worker     text,
+  granted_at timestamptz
 );
 comment on type app.lease is 'A pgmq message of a queue: who may work on which step until when.';
 

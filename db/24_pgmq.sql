@@ -1,10 +1,11 @@
--- pgmq: the only chapter that calls pgmq. A message is a lane: {"runId", "taskKey"}, invisible for as long as its lease lasts.
+-- pgmq: the only chapter that calls pgmq. A message is a lane: {"runId", "taskKey", "partition", "worker"}, invisible for as long as its lease lasts.
 --
 --   app.ensure_queues()                            makes the pgmq queues that app.queues names
 --   app.send_leases(queue, lanes, seconds) → ids   new leases, already held: sent invisible, so a claim is one write, not two
 --   app.extend_leases(queue, msg_ids, seconds)     heartbeat
 --   app.drop_leases(queue, msg_ids)                the lanes are over
 --   app.expired_leases(queue, seconds, n)          takes messages whose holder gave no sign of life
+--   app.count_leases(queue, worker), app.handed_out(queue)     what runs, for the limits of a queue; how much it has handed out
 --   app.leases(), app.lease_ends(queue, msg_id)    all of them, or the end of one, for the oracles
 --   app.missing_queues() → names                   queues that ensure_queues would make
 --   app.rebuild_dispatch() → made, dropped         everything here is derived: makes it anew from app.run_steps
@@ -84,7 +85,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey'
+  select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey', m.message ->> 'partition', m.message ->> 'worker', m.enqueued_at
   from pgmq.read(queue, seconds, n) as m;
 $$;
 comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
@@ -114,7 +115,7 @@ declare
 begin
   for q in select m.queue_name from pgmq.meta as m join app.queues as a using (queue_name) loop
     return query execute format(
-      'select %L::text, m.msg_id, m.read_ct::integer, m.vt, m.message ->> ''runId'', m.message ->> ''taskKey'' from pgmq.%I as m',
+      'select %L::text, m.msg_id, m.read_ct::integer, m.vt, m.message ->> ''runId'', m.message ->> ''taskKey'', m.message ->> ''partition'', m.message ->> ''worker'', m.enqueued_at from pgmq.%I as m',
       q, pgmq.format_table_name(q, 'q'));
   end loop;
 end
@@ -138,6 +139,40 @@ end
 $$;
 comment on function app.lease_ends(text, bigint) is 'When a lease ends (real clock), or null when it is gone.';
 
+create or replace function app.count_leases(queue text, worker text)
+returns table (partition_key text, running bigint, of_worker bigint)
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  return query execute format(
+    'select coalesce(m.message ->> ''partition'', ''''), count(*), count(*) filter (where m.message ->> ''worker'' = $1) from pgmq.%I as m group by 1',
+    pgmq.format_table_name(queue, 'q')) using worker;
+end
+$$;
+comment on function app.count_leases(text, text) is 'Leases of a queue per partition, those that have expired included, and how many of them a worker holds. Volatile: it sees what was committed until now.';
+
+create or replace function app.handed_out(queue text)
+returns bigint
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  n bigint;
+begin
+  execute format('select case when s.is_called then s.last_value else 0 end from %s as s',
+    pg_get_serial_sequence(format('pgmq.%I', pgmq.format_table_name(queue, 'q')), 'msg_id')) into n;
+  return n;
+end
+$$;
+comment on function app.handed_out(text) is 'How many leases a queue has made since it exists.';
+
 create or replace function app.rebuild_dispatch()
 returns table (queue_name text, made bigint, dropped bigint)
 language plpgsql
@@ -157,10 +192,10 @@ begin
     execute format('lock table pgmq.%I in access exclusive mode', name);
     execute format($sql$
       with held as (
-        select s.msg_id, s.read_ct, s.run_id, s.task_key from app.run_steps as s where s.status = 'PENDING' and s.queue_name = $1 and s.msg_id is not null
+        select s.msg_id, s.read_ct, s.run_id, s.task_key, s.partition_key, s.worker, s.started_at from app.run_steps as s where s.status = 'PENDING' and s.queue_name = $1 and s.msg_id is not null
       ), made as (
         insert into pgmq.%1$I (msg_id, read_ct, enqueued_at, vt, message) overriding system value
-        select h.msg_id, h.read_ct, clock_timestamp(), clock_timestamp() + $2 * interval '1 second', jsonb_build_object('runId', h.run_id, 'taskKey', h.task_key)
+        select h.msg_id, h.read_ct, least(h.started_at, clock_timestamp()), clock_timestamp() + $2 * interval '1 second', jsonb_build_object('runId', h.run_id, 'taskKey', h.task_key, 'partition', h.partition_key, 'worker', h.worker)
         from held as h where not exists (select from pgmq.%1$I as m where m.msg_id = h.msg_id)
         returning msg_id
       ), dropped as (

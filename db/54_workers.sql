@@ -174,7 +174,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select s.queue_name, s.msg_id, s.read_ct, null::timestamptz, s.run_id, s.task_key
+  select s.queue_name, s.msg_id, s.read_ct, null::timestamptz, s.run_id, s.task_key, s.partition_key, s.worker, s.started_at
   from jsonb_to_recordset(held.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint, "readCt" integer)
     join app.run_steps as s on s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.status = 'PENDING'
       and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt" and s.worker = held.worker;

@@ -14,21 +14,109 @@ from app.gates as g
 where g.opened_at is not null;
 comment on view app.v_run_timeline is 'What a run did: a row per attempt and per gate. Filter by run_id, order by idx, started_at. Durations in ms.';
 
+create or replace view app.v_lines as
+with recursive line (queue_name, app_version, partition_key, priority, n) as (
+  -- a loose index scan: one probe per line, however long it is
+  select q.queue_name, f.app_version, f.partition_key, f.priority, 1
+  from app.queues as q cross join lateral (
+    select s.app_version, s.partition_key, s.priority from app.run_steps as s
+    where s.queue_name = q.queue_name and s.queue_seq is not null order by s.app_version, s.partition_key, s.priority limit 1) as f
+  union all
+  select line.queue_name, f.app_version, f.partition_key, f.priority, line.n + 1
+  from line cross join lateral (
+    select s.app_version, s.partition_key, s.priority from app.run_steps as s
+    where s.queue_name = line.queue_name and s.queue_seq is not null
+      and (s.app_version, s.partition_key, s.priority) > (line.app_version, line.partition_key, line.priority)
+    order by s.app_version, s.partition_key, s.priority limit 1) as f
+  where line.n < 2000
+), sized as (
+  select l.*, count(*) over (partition by l.queue_name) = 2000 as is_cut, greatest(100, least(10000, 30000 / count(*) over (partition by l.queue_name))) as cap
+  from line as l
+)
+select l.queue_name, l.app_version, l.partition_key, l.priority, (c.n + coalesce(e.n, 0))::bigint as waiting, l.is_cut or c.n = l.cap as is_estimated, c.oldest_enqueued_at
+from sized as l
+  cross join lateral (
+    select count(*) as n, min(s.enqueued_at) as oldest_enqueued_at, max(s.queue_seq) as last_seq
+    from (
+      select s.enqueued_at, s.queue_seq from app.run_steps as s
+      where s.queue_name = l.queue_name and s.app_version = l.app_version and s.partition_key = l.partition_key and s.priority = l.priority and s.queue_seq is not null
+      order by s.queue_seq limit l.cap) as s) as c
+  left join lateral (
+    -- what is beyond, in eight stretches: each as dense as it is where it begins
+    select sum(case when k.n < l.cap / 8 then k.n else k.n * (g.until_seq - g.from_seq)::numeric / (k.last_seq - g.from_seq) end) as n
+    from (
+        select s.queue_seq from app.run_steps as s
+        where s.queue_name = l.queue_name and s.app_version = l.app_version and s.partition_key = l.partition_key and s.priority = l.priority and s.queue_seq is not null
+        order by s.queue_seq desc limit 1) as last
+      cross join generate_series(0, 7) as i
+      cross join lateral (select c.last_seq + (last.queue_seq - c.last_seq) * i / 8, c.last_seq + (last.queue_seq - c.last_seq) * (i + 1) / 8) as g (from_seq, until_seq)
+      cross join lateral (
+        select count(*) as n, max(s.queue_seq) as last_seq
+        from (
+          select s.queue_seq from app.run_steps as s
+          where s.queue_name = l.queue_name and s.app_version = l.app_version and s.partition_key = l.partition_key and s.priority = l.priority
+            and s.queue_seq > g.from_seq and s.queue_seq <= g.until_seq
+          order by s.queue_seq limit l.cap / 8) as s) as k) as e on c.n = l.cap;
+comment on view app.v_lines is
+  'What waits, per queue, version, partition and priority: counted up to 10,000 steps of a line (fewer where a queue has more than three, never fewer than 100), and beyond that estimated from samples: is_estimated says so. The oldest is that of the part that was counted. The first 2000 lines of a queue.';
+
 create or replace view app.v_ops_queue_depth as
 with waiting as (
-  select s.queue_name, s.partition_key, count(*) as enqueued, min(s.enqueued_at) as oldest_enqueued_at
-  from app.run_steps as s where s.queue_seq is not null group by 1, 2
+  select l.queue_name, l.partition_key, sum(l.waiting)::bigint as enqueued, min(l.oldest_enqueued_at) as oldest_enqueued_at, bool_or(l.is_estimated) as is_estimated
+  from app.v_lines as l group by 1, 2
 ), leased as (
-  select l.queue_name, r.partition_key, count(*) as pending, count(*) filter (where l.expires_at < clock_timestamp()) as expired
-  from app.leases() as l join app.runs as r on r.run_id = l.run_id group by 1, 2
+  select l.queue_name, l.partition_key, count(*) as pending, count(*) filter (where l.expires_at < clock_timestamp()) as expired
+  from app.leases() as l group by 1, 2
+), pace as (
+  -- leases per second over the minute before the newest sample
+  select q.queue_name, nullif(n.handed_out - o.handed_out, 0) / extract(epoch from n.at - greatest(o.at, n.at - interval '60 seconds')) as per_second
+  from app.queues as q
+    cross join lateral (select m.* from app.queue_samples as m where m.queue_name = q.queue_name order by m.at desc limit 1) as n
+    cross join lateral (
+      select m.* from app.queue_samples as m where m.queue_name = q.queue_name and m.at < n.at
+      order by m.at > n.at - interval '60 seconds', case when m.at > n.at - interval '60 seconds' then m.at end, m.at desc limit 1) as o
+  where n.at > clock_timestamp() - interval '60 seconds'
+), depth as (
+  select q.queue_name, coalesce(w.partition_key, l.partition_key, '') as partition_key, coalesce(w.enqueued, 0) as enqueued, coalesce(l.pending, 0) as pending,
+    coalesce(l.expired, 0) as expired, w.oldest_enqueued_at, q.paused_at, q.paused_by, q.pause_reason, coalesce(w.is_estimated, false) as is_estimated,
+    sum(w.enqueued) over (partition by q.queue_name) as all_enqueued, count(w.enqueued) over (partition by q.queue_name) as lines
+  from app.queues as q
+    left join (waiting as w full join leased as l on l.queue_name = w.queue_name and l.partition_key = w.partition_key)
+      on q.queue_name = coalesce(w.queue_name, l.queue_name)
 )
-select q.queue_name, coalesce(w.partition_key, l.partition_key, '') as partition_key, coalesce(w.enqueued, 0) as enqueued, coalesce(l.pending, 0) as pending,
-  coalesce(l.expired, 0) as expired, w.oldest_enqueued_at, round(extract(epoch from app.now() - w.oldest_enqueued_at))::bigint as oldest_age_s,
-  q.paused_at, q.paused_by, q.pause_reason
-from app.queues as q
-  left join (waiting as w full join leased as l on l.queue_name = w.queue_name and l.partition_key = w.partition_key)
-    on q.queue_name = coalesce(w.queue_name, l.queue_name);
-comment on view app.v_ops_queue_depth is 'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed.';
+select d.queue_name, d.partition_key, d.enqueued, d.pending, d.expired, d.oldest_enqueued_at,
+  round(extract(epoch from app.now() - d.oldest_enqueued_at))::bigint as oldest_age_s, d.paused_at, d.paused_by, d.pause_reason,
+  case when d.paused_at is null and d.enqueued > 0 and p.per_second > 0 then greatest(1, round(least(d.enqueued * d.lines, d.all_enqueued) / p.per_second))::bigint end as drain_s, d.is_estimated
+from depth as d left join pace as p using (queue_name);
+comment on view app.v_ops_queue_depth is
+  'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed; drain_s, in how many seconds the line is empty when nothing comes and leases go on at the pace of the last minute (null when none were made, or it is paused); is_estimated, when the line is too long to be counted.';
+
+create or replace view app.v_ops_queue_fairness as
+with waiting as (
+  select l.queue_name, l.partition_key, sum(l.waiting)::bigint as waiting, min(l.oldest_enqueued_at) as oldest_enqueued_at from app.v_lines as l group by 1, 2
+), leased as (
+  select l.queue_name, l.partition_key, count(*) as running from app.leases() as l group by 1, 2
+), part as (
+  select coalesce(w.queue_name, l.queue_name, p.queue_name) as queue_name, coalesce(w.partition_key, l.partition_key, p.partition_key) as partition_key,
+    coalesce(w.waiting, 0) as waiting, coalesce(l.running, 0) as running, w.oldest_enqueued_at, p.weight, p.max_running, p.paused_at, p.paused_by, p.pause_reason
+  from waiting as w full join leased as l using (queue_name, partition_key) full join app.partitions as p using (queue_name, partition_key)
+), numbered as (
+  select p.*, row_number() over (partition by p.queue_name order by p.partition_key) as n, sum(p.running) over (partition by p.queue_name) as all_running from part as p
+), queue as (
+  select q.*, q.rate_limit - (
+      select coalesce(sum(k.tokens), 0) from app.rate_tokens as k where k.queue_name = q.queue_name and k.used_at > app.now() - q.rate_seconds * interval '1 second') as rate_left
+  from app.queues as q
+)
+select p.queue_name, p.partition_key, coalesce(p.weight, 1) as weight, p.waiting, p.running, coalesce(p.max_running, q.max_running_per_partition) as max_running,
+  greatest(0, least(q.rate_left, q.rate_limit_per_partition - (
+    select coalesce(sum(k.tokens), 0) from app.rate_tokens as k
+    where k.queue_name = p.queue_name and k.partition_key = p.partition_key and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second')))::bigint as rate_left,
+  p.oldest_enqueued_at, round(extract(epoch from app.now() - p.oldest_enqueued_at))::bigint as oldest_age_s,
+  round(p.running / nullif(p.all_running, 0), 3) as served_share, p.paused_at, p.paused_by, p.pause_reason
+from numbered as p join queue as q on q.queue_name = p.queue_name
+where p.n <= 1000;
+comment on view app.v_ops_queue_fairness is
+  'Per queue and partition: weight, steps in line (estimated where the line is long) and under a lease, how many may be, how many more the rate limits let go now (null: no limit), the age of the oldest in seconds, the share of all that is under a lease, who paused the partition. The first 1000 partitions of a queue.';
 
 create or replace view app.v_ops_workers as
 select w.worker, app.is_alive(w) as alive, w.app_version, w.queues, w.concurrency, w.host, w.pid, w.started_at, w.last_seen_at, w.stopped_at,
@@ -126,6 +214,10 @@ with recursive line (queue_name, app_version) as (
     format('select app.unpause_queue(%L, actor => ''me'', reason => ''…'')', q.queue_name), null::timestamptz
   from app.queues as q where q.paused_at is not null
   union all
+  select 1, 'paused partition', null, p.queue_name, p.paused_at, format('partition %s paused by %s: %s', p.partition_key, p.paused_by, p.pause_reason),
+    format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', p.queue_name, p.partition_key), null
+  from (select * from app.partitions as p where p.paused_at is not null order by p.paused_at limit 1000) as p
+  union all
   select 2, 'stalled', s.run_id, s.queue_name, s.since, s.reason, case
       when s.served_version is null then 'select app.recover()'
       when s.served_version = '' then 'select * from app.v_ops_workers'
@@ -169,12 +261,14 @@ with recursive line (queue_name, app_version) as (
       select f.run_id, f.status from app.runs as f
       where f.root_id = coalesce(r.root_id, r.run_id) and f.forked_from = r.run_id and f.created_at >= r.ended_at order by f.created_at desc limit 1) as f on true
 )
-select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) as queue_name, r.partition_key, i.since,
+select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) as queue_name, coalesce(r.partition_key, p.partition_key) as partition_key, i.since,
   greatest(0, round(extract(epoch from app.now() - i.since)))::bigint as age_s, i.reason, i.call, i.deadline
 from item as i left join app.runs as r on r.run_id = i.run_id left join app.recipes as c on c.recipe_id = r.recipe_id
+  left join app.partitions as p on i.kind = 'paused partition' and p.queue_name = i.queue_name
+    and i.call = format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', p.queue_name, p.partition_key)
 order by i.urgency, i.deadline, i.since;
 comment on view app.v_ops_inbox is
-  'What needs a human, most urgent first: gates about to expire, paused queues, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
+  'What needs a human, most urgent first: gates about to expire, paused queues and partitions, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
 
 create or replace view app.v_schedules as
 select s.name, s.cron, s.timezone,

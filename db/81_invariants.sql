@@ -4,7 +4,7 @@
 --
 -- v_open_laws looks at what can be open, not at history: runs by status through an index, leases through the short pgmq tables. v_ended_laws
 -- looks for what can be broken in runs that are over, in the newest thousand of each terminal status; v_schedule_laws looks at
--- schedules and their newest ticks. Each law has a test that breaks it on purpose.
+-- schedules and their newest ticks, v_queue_laws at limits beside leases and tokens. Each law has a test that breaks it on purpose.
 
 create or replace view app.v_open_steps as
 select s.*, r.status as run_status, r.recipe_id
@@ -197,10 +197,56 @@ where s.paused_at is not null and not exists (
     and (a.inline -> 'at')::bigint = floor(extract(epoch from s.paused_at) * 1000));
 comment on view app.v_schedule_laws is 'Broken laws of schedules and their newest ticks: law, run_id, detail.';
 
+create or replace view app.v_queue_laws as
+with lease as materialized (
+  select * from app.leases()
+)
+-- a limit that was lowered below what runs is not broken: nothing was handed out since
+select 'a queue runs no more than its limit' as law, 'queue/' || q.queue_name as run_id, format('%s leases, the limit is %s', l.n, q.max_running) as detail
+from app.queues as q join (select l.queue_name, count(*) as n, max(l.granted_at) as last_at from lease as l group by 1) as l using (queue_name)
+where l.n > q.max_running and l.last_at > q.limits_at
+union all
+select 'a partition runs no more than its limit', concat_ws('/', 'queue', q.queue_name, l.partition_key),
+  format('%s leases, the limit is %s', l.n, coalesce(p.max_running, q.max_running_per_partition))
+from app.queues as q join (select l.queue_name, l.partition_key, count(*) as n, max(l.granted_at) as last_at from lease as l group by 1, 2) as l using (queue_name)
+  left join app.partitions as p on p.queue_name = q.queue_name and p.partition_key = l.partition_key
+where l.n > coalesce(p.max_running, q.max_running_per_partition) and l.last_at > greatest(q.limits_at, p.limits_at)
+union all
+select 'a worker runs no more than its limit', 'queue/' || q.queue_name, format('worker %s has %s leases, the limit is %s', l.worker, l.n, q.max_running_per_worker)
+from app.queues as q join (select l.queue_name, l.worker, count(*) as n, max(l.granted_at) as last_at from lease as l group by 1, 2) as l using (queue_name)
+where l.n > q.max_running_per_worker and l.last_at > q.limits_at
+union all
+-- tokens are told by the engine's clock, limits by the real one
+select 'no window holds more tokens than the rate', 'queue/' || q.queue_name, format('%s tokens in %s s, the limit is %s', k.n, q.rate_seconds, q.rate_limit)
+from app.queues as q
+  cross join lateral (
+    select sum(k.tokens) as n, max(k.used_at) - (app.now() - clock_timestamp()) as last_at from app.rate_tokens as k
+    where k.queue_name = q.queue_name and k.used_at > app.now() - q.rate_seconds * interval '1 second') as k
+where k.n > q.rate_limit and k.last_at > q.limits_at
+union all
+select 'no window of a partition holds more tokens than its rate', concat_ws('/', 'queue', q.queue_name, k.partition_key),
+  format('%s tokens in %s s, the limit is %s', k.n, q.rate_seconds_per_partition, q.rate_limit_per_partition)
+from app.queues as q
+  cross join lateral (
+    select k.partition_key, sum(k.tokens) as n, max(k.used_at) - (app.now() - clock_timestamp()) as last_at from app.rate_tokens as k
+    where k.queue_name = q.queue_name and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second' group by 1) as k
+where k.n > q.rate_limit_per_partition and k.last_at > q.limits_at
+union all
+select 'who paused a partition is on record', concat_ws('/', 'queue', p.queue_name, p.partition_key), format('paused by %s without an OPS artifact', p.paused_by)
+from app.partitions as p
+where p.paused_at is not null
+  and not exists (
+    select from app.artifacts as a
+    where a.run_id = concat_ws('/', 'queue', p.queue_name, p.partition_key) and a.step_id = 'OPS' and a.inline ->> 'op' = 'pause'
+      and (a.inline -> 'at')::bigint = floor(extract(epoch from p.paused_at) * 1000));
+comment on view app.v_queue_laws is 'Broken laws of limits and pauses: law, run_id (queue/<name>, or queue/<name>/<partition>), detail.';
+
 create or replace view app.v_invariants as
 select law, run_id, detail from app.v_open_laws
 union all
 select law, run_id, detail from app.v_ended_laws
 union all
-select law, run_id, detail from app.v_schedule_laws;
+select law, run_id, detail from app.v_schedule_laws
+union all
+select law, run_id, detail from app.v_queue_laws;
 comment on view app.v_invariants is 'One row per broken law: law, run_id, detail. Empty is healthy.';

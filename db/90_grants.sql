@@ -36,7 +36,8 @@ grant execute on function
 to app_worker;
 grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
-  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover()
+  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.pause_partition(text, text, text, text, boolean),
+  app.unpause_partition(text, text, text, text, boolean), app.set_limits(text, jsonb, text, text, boolean), app.set_partition(text, text, jsonb, text, text, boolean), app.recover()
 to app_ops;
 grant execute on function
   app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
@@ -55,7 +56,7 @@ to app_api, app_ops, app_read;
 grant select on app.v_arguments to app_api;
 -- a view's functions run with the rights of whoever reads it
 grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text) to app_read, app_ops;
-grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants,
+grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_queue_fairness, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants,
   app.v_ops_inbox, app.v_ops_failures_24h, app.v_ops_slow_steps
 to app_read, app_ops;
 

@@ -41,6 +41,7 @@ begin;
 \ir 42_transitions.sql
 \ir 43_steps.sql
 \ir 44_admission.sql
+\ir 45_limits.sql
 \ir 46_gates.sql
 \ir 48_timers.sql
 \ir 50_fan_out.sql

@@ -10,9 +10,9 @@ create temp view relation as select c.oid, c.oid::regclass::text as name, c.relk
 select bag_eq($$select r.name || ' ' || v.name from role as r cross join relation as v where v.relkind = 'v' and has_table_privilege(r.name, v.oid, 'SELECT')$$,
   $$select r || ' ' || v from (values
       ('app_api', array['app.v_arguments', 'app.v_schedules']),
-      ('app_ops', array['app.v_arguments', 'app.v_run_timeline', 'app.v_ops_queue_depth', 'app.v_ops_workers', 'app.v_gates_open', 'app.v_state_machine', 'app.v_recipes',
+      ('app_ops', array['app.v_arguments', 'app.v_run_timeline', 'app.v_ops_queue_depth', 'app.v_ops_queue_fairness', 'app.v_ops_workers', 'app.v_gates_open', 'app.v_state_machine', 'app.v_recipes',
         'app.v_invariants', 'app.v_ops_inbox', 'app.v_ops_failures_24h', 'app.v_ops_slow_steps', 'dbos.workflow_status', 'dbos.operation_outputs', 'app.v_schedules']),
-      ('app_read', array['app.v_arguments', 'app.v_run_timeline', 'app.v_ops_queue_depth', 'app.v_ops_workers', 'app.v_gates_open', 'app.v_state_machine', 'app.v_recipes',
+      ('app_read', array['app.v_arguments', 'app.v_run_timeline', 'app.v_ops_queue_depth', 'app.v_ops_queue_fairness', 'app.v_ops_workers', 'app.v_gates_open', 'app.v_state_machine', 'app.v_recipes',
         'app.v_invariants', 'app.v_ops_inbox', 'app.v_ops_failures_24h', 'app.v_ops_slow_steps', 'dbos.workflow_status', 'dbos.operation_outputs', 'app.v_schedules'])) as m (r, vs),
     unnest(m.vs) as v$$, 'who may read which view');
 select is_empty($$select r.name, t.name from role as r cross join relation as t where t.relkind <> 'v' and has_any_column_privilege(r.name, t.oid, 'SELECT, INSERT, UPDATE, REFERENCES')$$,
