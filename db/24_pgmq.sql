@@ -1,6 +1,7 @@
 -- pgmq: the only chapter that calls pgmq. A message is a lane: {"runId", "taskKey", "partition", "worker"}, invisible for as long as its lease lasts.
 --
 --   app.ensure_queues()                            makes the pgmq queues that app.queues names
+--   app.shrink_queues(min_bytes) → names           gives back the dead pages of those that are empty
 --   app.send_leases(queue, lanes, seconds) → ids   new leases, already held: sent invisible, so a claim is one write, not two
 --   app.extend_leases(queue, msg_ids, seconds)     heartbeat
 --   app.drop_leases(queue, msg_ids)                the lanes are over
@@ -21,13 +22,58 @@ parallel unsafe
 security definer
 set search_path = ''
 as $$
+declare
+  name text;
 begin
   perform pgmq.create(q.queue_name)
   from app.queues as q
   where not exists (select from pgmq.meta as m where m.queue_name = q.queue_name);
+  -- all of it is dead soon: vacuumed often and at full speed. Vacuum never takes the lock that gives pages back, app.shrink_queues does
+  for name in
+    select pgmq.format_table_name(q.queue_name, 'q') from app.queues as q
+      join pg_catalog.pg_class as c on c.relnamespace = 'pgmq'::regnamespace and c.relname = pgmq.format_table_name(q.queue_name, 'q')
+    where not coalesce(c.reloptions, '{}') @> '{vacuum_truncate=off}'
+  loop
+    execute format('alter table pgmq.%I set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off)', name);
+  end loop;
 end
 $$;
-comment on function app.ensure_queues() is 'Creates the pgmq queue of every app.queues row that has none yet.';
+comment on function app.ensure_queues() is 'Creates the pgmq queue of every app.queues row that has none yet, and tells autovacuum about them.';
+
+create or replace function app.shrink_queues(min_bytes bigint default 8388608)
+returns text[]
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+declare
+  queue record;
+  is_empty boolean;
+  shrunk text[] := '{}'::text[];
+begin
+  for queue in
+    select q.queue_name, pgmq.format_table_name(q.queue_name, 'q') as name from app.queues as q
+      join pg_catalog.pg_class as c on c.relnamespace = 'pgmq'::regnamespace and c.relname = pgmq.format_table_name(q.queue_name, 'q')
+    where pg_relation_size(c.oid) + pg_indexes_size(c.oid) >= min_bytes order by q.queue_name
+  loop
+    execute format('select not exists (select from pgmq.%I)', queue.name) into is_empty;
+    if is_empty then
+      -- whoever claims or commits at this moment comes first: 55P03, and the caller tries again some other time
+      execute format('lock table pgmq.%I in access exclusive mode nowait', queue.name);
+      execute format('select not exists (select from pgmq.%I)', queue.name) into is_empty;
+    end if;
+    if is_empty then
+      execute format('truncate table pgmq.%I continue identity', queue.name);
+      shrunk := shrunk || queue.queue_name;
+    end if;
+  end loop;
+  return shrunk;
+end
+$$;
+comment on function app.shrink_queues(bigint) is
+  'For runners, now and then, in a transaction of its own: queue tables that hold no message and have min_bytes of dead pages are truncated, even while somebody holds an old snapshot. Message ids go on counting. Never waits for a lock: SQLSTATE 55P03 when somebody is at work. Returns the queues.';
 
 create or replace function app.missing_queues()
 returns text[]
@@ -43,50 +89,58 @@ comment on function app.missing_queues() is 'Queues that have no pgmq queue yet.
 
 create or replace function app.send_leases(queue text, lanes jsonb[], seconds integer)
 returns bigint[]
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select array(select pgmq.send_batch(queue, lanes, seconds));
+begin
+  return array(select pgmq.send_batch(queue, lanes, seconds));
+end
 $$;
 comment on function app.send_leases(text, jsonb[], integer) is 'One message per lane, leased for so many seconds; their ids in order.';
 
 create or replace function app.extend_leases(queue text, msg_ids bigint[], seconds integer)
 returns void
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select pgmq.set_vt(queue, (select array_agg(m order by m) from unnest(msg_ids) as m), seconds);
+begin
+  perform pgmq.set_vt(queue, (select array_agg(m order by m) from unnest(msg_ids) as m), seconds);
+end
 $$;
 comment on function app.extend_leases(text, bigint[], integer) is 'The leases last so many seconds from now.';
 
 create or replace function app.drop_leases(queue text, msg_ids bigint[])
 returns void
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select pgmq.delete(queue, msg_ids);
+begin
+  perform pgmq.delete(queue, msg_ids);
+end
 $$;
 comment on function app.drop_leases(text, bigint[]) is 'Deletes the messages.';
 
 create or replace function app.expired_leases(queue text, seconds integer, n integer)
 returns setof app.lease
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey', m.message ->> 'partition', m.message ->> 'worker', m.enqueued_at
+begin
+  return query select queue, m.msg_id, m.read_ct, m.vt, m.message ->> 'runId', m.message ->> 'taskKey', m.message ->> 'partition', m.message ->> 'worker', m.enqueued_at
   from pgmq.read(queue, seconds, n) as m;
+end
 $$;
 comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
 

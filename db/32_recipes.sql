@@ -82,6 +82,8 @@ as $$
   select at || '.answer.decision', 'must be yes or no: the gate asks for approval'
   where shape = 'gate' and coalesce(value ->> 'kind', 'approval') = 'approval' and jsonb_typeof(value -> 'answer') = 'object' and coalesce(value #>> '{answer,decision}', '') not in ('yes', 'no')
   union all
+  select at || '.schema.type', 'must be object: an answer is one' where shape = 'gate' and jsonb_typeof(value -> 'schema') = 'object' and value #>> '{schema,type}' is distinct from 'object'
+  union all
   select at || '.' || k.key, 'goes with kind approval only' from unnest(array['quorum', 'selfApproval']) as k (key)
   where shape = 'gate' and value ->> 'kind' = 'input' and nullif(value -> k.key, 'null') is not null
   union all
@@ -121,6 +123,8 @@ as $$
     where part.shape = 'gate'
   )
   select f.path, f.message from app.faults('put_recipe', jsonb_build_array(recipe), 'recipe') as f
+  union all
+  select 'inputSchema.type', 'must be object: inputs are one' where jsonb_typeof(recipe -> 'inputSchema') = 'object' and recipe #>> '{inputSchema,type}' is distinct from 'object'
   union all
   select concat_ws('.', part.at, nullif(f.path, '')), f.message from part cross join lateral app.faults(part.shape, jsonb_build_array(part.value), '') as f
   union all
@@ -240,7 +244,7 @@ begin
 end
 $$;
 comment on function app.put_recipe(jsonb) is
-  'Stores a recipe version as a draft: {name, version?, description?, queue?, settings?, steps[]}. Without version it becomes the next one, or is a replay when the newest has the same content. PT400 lists every fault, PT409 recipe_drift when the version exists with another content.';
+  'Stores a recipe version as a draft: {name, version?, description?, queue?, settings?, inputSchema?, steps[]}. Without version it becomes the next one, or is a replay when the newest has the same content. PT400 lists every fault, PT409 recipe_drift when the version exists with another content.';
 
 create or replace function app.activate_recipe(name text, version integer default null)
 returns jsonb

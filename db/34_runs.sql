@@ -191,6 +191,16 @@ end
 $$;
 comment on function app.check_start(jsonb, text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
 
+create or replace view app.v_started_runs as
+select r.run_id, r.intent_id, r.recipe_id, r.partition_key, r.lane, r.priority, r.workload, r.budget, r.timeout_ms, r.tenant_id, r.trace_id, r.started_by,
+  r.app_version, r.oc_mode, r.sbx_mode, r.created_at
+from app.runs as r
+union all
+select p.run_id, a.intent_id, a.recipe_id, a.partition_key, a.lane, a.priority, a.workload, a.budget, a.timeout_ms, a.tenant_id, a.trace_id, a.started_by,
+  a.app_version, a.oc_mode, a.sbx_mode, a.created_at
+from app.purged_runs as p cross join lateral jsonb_populate_record(null::app.runs, p.arguments) as a;
+comment on view app.v_started_runs is 'What every run was started with, purged ones too.';
+
 create or replace function app.check_drift(runs jsonb)
 returns void
 language plpgsql
@@ -218,7 +228,7 @@ begin
       app.drift('appVersion', r.app_version, coalesce(q.app_version, r.app_version)),
       app.drift('ocMode', r.oc_mode, coalesce(q.oc_mode, r.oc_mode)),
       app.drift('sbxMode', r.sbx_mode, coalesce(q.sbx_mode, r.sbx_mode))], null)) as drift
-    from app.start_requests(runs) as q join app.runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id) as d
+    from app.start_requests(runs) as q join app.v_started_runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id) as d
   where d.drift <> '[]' order by d.ord limit 1;
   if found then
     perform app.fail('PT409', 'drift', format('run %s exists with other arguments: %s', found_drift.run_id,
@@ -227,7 +237,7 @@ begin
   end if;
 
   select q.run_id, q.recipe_name, q.recipe_status into found_drift from app.start_requests(runs) as q
-  where not exists (select from app.runs as r where r.run_id = q.run_id) limit 1;
+  where not exists (select from app.v_started_runs as r where r.run_id = q.run_id) limit 1;
   if found then
     perform app.fail('PT409', 'recipe_not_active', format('recipe %s is not active', found_drift.recipe_name),
       jsonb_build_object('status', coalesce(found_drift.recipe_status, 'draft')), format('select app.activate_recipe(%L)', found_drift.recipe_name));
@@ -270,6 +280,7 @@ begin
     returning r as run
   )
   select array_agg(new.run order by (new.run).queue_seq), bool_or((new.run).timeout_ms is not null) into started, has_timeouts from new;
+  started := app.drop_purged(started);
 
   if coalesce(cardinality(started), 0) < jsonb_array_length(runs) then
     perform app.check_drift(runs);
@@ -293,7 +304,7 @@ begin
     from (
         select r.value ->> 'intentId' as run_id, r.ordinality, row_number() over (partition by r.value ->> 'intentId' order by r.ordinality) as n
         from jsonb_array_elements(runs) with ordinality as r) as e
-      join app.run_headers(array(select distinct r.value ->> 'intentId' from jsonb_array_elements(runs) as r)) as h using (run_id));
+      join app.start_headers(array(select distinct r.value ->> 'intentId' from jsonb_array_elements(runs) as r)) as h using (run_id));
 end
 $$;
 comment on function app.begin_runs(jsonb, text) is 'Starts or replays runs. runs: an array of {intentId, options…} whose shapes were checked.';

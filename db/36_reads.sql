@@ -120,6 +120,31 @@ as $$
 $$;
 comment on function app.new_headers(app.runs[]) is 'The headers of runs that were just started and stand in line, in order, each with isReplay.';
 
+create or replace function app.purged_header(run_id text)
+returns jsonb
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select p.header || jsonb_build_object('nextAction', null, 'stale', false, 'purgedAt', app.epoch_ms(p.purged_at)) from app.purged_runs as p where p.run_id = $1;
+$$;
+comment on function app.purged_header(text) is 'The last header of a purged run, with purgedAt, or null. Nobody can do anything about it any more.';
+
+create or replace function app.purged_refusal(run_id text)
+returns jsonb
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select jsonb_build_object('sqlstate', 'PT404', 'code', 'run_purged', 'message', format('run %s was purged', p.run_id), 'hint', format('select app.get_run(%L) has its last header', p.run_id))
+  from app.purged_runs as p where p.run_id = $1;
+$$;
+comment on function app.purged_refusal(text) is 'What every call but a start and get_run answers for a purged run, as app.control_refusal says it; else null.';
+
 create or replace function app.check_run(run_id text)
 returns void
 language plpgsql
@@ -131,11 +156,12 @@ as $$
 begin
   perform app.check_input('run', jsonb_build_object('run_id', check_run.run_id));
   if not exists (select from app.runs as r where r.run_id = check_run.run_id) then
+    perform app.raise_refusal(app.purged_refusal(check_run.run_id));
     perform app.fail('PT404', 'run_not_found', format('no run %s', check_run.run_id), null, 'select app.list_runs()');
   end if;
 end
 $$;
-comment on function app.check_run(text) is 'Raises PT400 without a run id, PT404 for an unknown one.';
+comment on function app.check_run(text) is 'Raises PT400 without a run id, PT404 for an unknown one, and for a purged one (run_purged).';
 
 create or replace function app.get_run(run_id text)
 returns jsonb
@@ -145,12 +171,20 @@ parallel unsafe
 security definer
 set search_path = ''
 as $$
+declare
+  found_header jsonb;
 begin
-  perform app.check_run(get_run.run_id);
-  return (select h.header from app.run_headers(array[get_run.run_id]) as h);
+  select h.header into found_header from app.run_headers(array[get_run.run_id]) as h;
+  if not found then
+    found_header := app.purged_header(get_run.run_id);
+    if found_header is null then
+      perform app.check_run(get_run.run_id);
+    end if;
+  end if;
+  return found_header;
 end
 $$;
-comment on function app.get_run(text) is 'The header of a run: status, nextAction, lastStep, error, stale and what it was started with. PT404.';
+comment on function app.get_run(text) is 'The header of a run: status, nextAction, lastStep, error, stale and what it was started with; of a purged run the last one, with purgedAt. PT404.';
 
 create or replace function app.artifact_ref(artifact app.artifacts)
 returns jsonb
@@ -202,7 +236,7 @@ security definer
 set search_path = ''
 as $$
 begin
-  -- the audit trail of a queue or a schedule is listed, too
+  -- the audit trail of a queue, a schedule or the purges is listed, too
   if coalesce(position('/' in list_artifacts.run_id), 0) = 0
     or not exists (select from app.artifacts as a where a.run_id = list_artifacts.run_id and a.step_id = 'OPS')
   then
@@ -213,7 +247,7 @@ begin
     from app.artifacts as a where a.run_id = list_artifacts.run_id);
 end
 $$;
-comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order; or the audit trail of queue/<name> or schedule/<name>. PT404.';
+comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order; or the audit trail of queue/<name>, schedule/<name> or retention/purge. PT404.';
 
 create or replace function app.get_artifact(artifact_id bigint)
 returns setof app.artifact_content

@@ -207,7 +207,7 @@ with recursive line (queue_name, app_version) as (
     from unserved as u cross join lateral (
       select s.run_id, s.enqueued_at from app.run_steps as s
       where s.queue_name = u.queue_name and s.app_version = u.app_version and s.queue_seq is not null and s.enqueued_at <= app.now() - interval '15 seconds'
-      order by s.partition_key, s.priority, s.queue_seq limit 1000) as w) as x
+      order by s.partition_key, s.priority, s.queue_seq limit 500) as w) as x
   order by x.run_id, x.since
 ), item (urgency, kind, run_id, queue_name, since, reason, call, deadline) as (
   select 1, 'paused queue', null, q.queue_name, q.paused_at, format('paused by %s: %s', q.paused_by, q.pause_reason),
@@ -232,7 +232,7 @@ with recursive line (queue_name, app_version) as (
     'select app.recover()', null
   from (
     select m.run_id, m.kind, m.fire_at from app.timers as m
-    where m.fired_at is null and m.closed_at is null and m.fire_at < app.now() - interval '60 seconds' order by m.fire_at limit 1000) as m
+    where m.fired_at is null and m.closed_at is null and m.fire_at < app.now() - interval '60 seconds' order by m.fire_at limit 500) as m
   union all
   select 2, 'overdue schedule', null, null, coalesce(s.owed_until, s.next_at), format('a tick of the schedule %s is due and nobody fires it', s.name), 'select app.recover()', null
   from app.schedules as s where coalesce(s.owed_until, s.next_at) < app.now() - interval '60 seconds'
@@ -243,12 +243,12 @@ with recursive line (queue_name, app_version) as (
   union all
   select 3, 'dead lane', r.run_id, null, r.ended_at, r.error ->> 'message', format('select app.resume_run(%L, actor => ''me'', reason => ''…'')', r.run_id), null
   from (
-    select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 1000) as r
+    select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 500) as r
   union all
   select case when g.expires_at < app.now() + interval '1 hour' then 0 else 4 end, 'gate', g.run_id, null, g.opened_at,
     format('%s %s before %s%s', g.kind, g.gate_key, g.before_step, coalesce(': ' || g.title, '')), g.answer_with, g.expires_at
   from app.v_gates_open as g
-    join (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 1000) as o using (run_id, gate_key)
+    join (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500) as o using (run_id, gate_key)
   union all
   select case when f.run_id is null then 5 else 6 end, 'failed', r.run_id, null, r.ended_at,
     case when f.run_id is null then '' else format('its fork %s is %s; ', f.run_id, f.status) end || format('%s: %s', r.error ->> 'code', r.error ->> 'message'),
@@ -256,7 +256,7 @@ with recursive line (queue_name, app_version) as (
       else format('select * from app.fork_diff(%L, %L)', r.run_id, f.run_id) end, null
   from (
       select r.run_id, r.root_id, r.ended_at, r.error from app.runs as r
-      where r.status = 'ERROR' and r.ended_at > app.now() - interval '24 hours' order by r.ended_at desc limit 1000) as r
+      where r.status = 'ERROR' and r.ended_at > app.now() - interval '24 hours' order by r.ended_at desc limit 500) as r
     left join lateral (
       select f.run_id, f.status from app.runs as f
       where f.root_id = coalesce(r.root_id, r.run_id) and f.forked_from = r.run_id and f.created_at >= r.ended_at order by f.created_at desc limit 1) as f on true
@@ -268,7 +268,7 @@ from item as i left join app.runs as r on r.run_id = i.run_id left join app.reci
     and i.call = format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', p.queue_name, p.partition_key)
 order by i.urgency, i.deadline, i.since;
 comment on view app.v_ops_inbox is
-  'What needs a human, most urgent first: gates about to expire, paused queues and partitions, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
+  'What needs a human, most urgent first: gates about to expire, paused queues and partitions, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 500 rows of a kind.';
 
 create or replace view app.v_schedules as
 select s.name, s.cron, s.timezone,

@@ -9,25 +9,29 @@
 
 create or replace function app.step_attempts(run_id text)
 returns jsonb
-language sql
+language plpgsql
 stable
 parallel unsafe
 security invoker
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
-  with attempt as (
-    select s.* from app.run_steps as s where s.run_id = step_attempts.run_id and s.task_key = '' order by s.idx desc, s.attempt desc limit 1000
-  ), left_behind as (
-    select a.step_idx, a.attempt, count(*) filter (where a.kind <> 'none') as n, count(*) as all_of_them
-    from app.artifacts as a where a.run_id = step_attempts.run_id and a.task_key = '' and a.step_idx is not null group by 1, 2
-  )
-  select coalesce(jsonb_agg(jsonb_build_object('idx', s.idx, 'stepID', s.step_id, 'attempt', s.attempt, 'status', s.status, 'queueName', s.queue_name,
-      'worker', s.worker, 'enqueuedAt', app.epoch_ms(s.enqueued_at), 'startedAt', app.epoch_ms(s.started_at), 'endedAt', app.epoch_ms(s.ended_at),
-      'error', s.error, 'cachedFrom', s.cached_from, 'skipped', s.skipped, 'lost', s.lost, 'parkedAt', app.epoch_ms(s.parked_at),
-      'inLine', s.queue_seq is not null, 'tasksOpen', s.tasks_open, 'spanId', s.span_id, 'artifacts', coalesce(l.n, 0),
-      'stale', s.status = 'PENDING' and s.msg_id is not null and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp())
-    order by s.idx, s.attempt), '[]')
-  from attempt as s left join left_behind as l on l.step_idx = s.idx and l.attempt = s.attempt;
+begin
+  return (
+    with attempt as (
+      select s.* from app.run_steps as s where s.run_id = step_attempts.run_id and s.task_key = '' order by s.idx desc, s.attempt desc limit 1000
+    ), left_behind as (
+      select a.step_idx, a.attempt, count(*) filter (where a.kind <> 'none') as n, count(*) as all_of_them
+      from app.artifacts as a where a.run_id = step_attempts.run_id and a.task_key = '' and a.step_idx is not null group by 1, 2
+    )
+    select coalesce(jsonb_agg(jsonb_build_object('idx', s.idx, 'stepID', s.step_id, 'attempt', s.attempt, 'status', s.status, 'queueName', s.queue_name,
+        'worker', s.worker, 'enqueuedAt', app.epoch_ms(s.enqueued_at), 'startedAt', app.epoch_ms(s.started_at), 'endedAt', app.epoch_ms(s.ended_at),
+        'error', s.error, 'cachedFrom', s.cached_from, 'skipped', s.skipped, 'lost', s.lost, 'parkedAt', app.epoch_ms(s.parked_at),
+        'inLine', s.queue_seq is not null, 'tasksOpen', s.tasks_open, 'spanId', s.span_id, 'artifacts', coalesce(l.n, 0),
+        'stale', s.status = 'PENDING' and s.msg_id is not null and app.lease_ends(s.queue_name, s.msg_id) < clock_timestamp())
+      order by s.idx, s.attempt), '[]')
+    from attempt as s left join left_behind as l on l.step_idx = s.idx and l.attempt = s.attempt);
+end
 $$;
 comment on function app.step_attempts(text) is 'The attempts of the steps of a run, tasks left out, with how many artifacts each left. stale: its lease has expired.';
 
@@ -48,34 +52,53 @@ comment on function app.task_row(app.run_steps) is 'An attempt of a task as the 
 
 create or replace function app.step_tasks(run_id text)
 returns jsonb
-language sql
+language plpgsql
 stable
 parallel unsafe
 security invoker
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
-  with attempt as (
-    select s.idx, s.task_key, s.attempt, s.task_idx, s.status, s.started_at, s.ended_at,
-      s.attempt = max(s.attempt) over (partition by s.idx, s.task_key) as is_latest
-    from app.run_steps as s where s.run_id = step_tasks.run_id and s.task_key <> ''
-  ), latest as (
-    select a.*, row_number() over (
-      partition by a.idx order by case a.status when 'ERROR' then 0 when 'PENDING' then 1 when 'ENQUEUED' then 2 else 3 end, a.task_idx) as place
-    from attempt as a where a.is_latest
-  ), told as (
-    select l.idx, jsonb_build_object('idx', l.idx, 'total', count(*), 'retries', (select count(*) from attempt as a where a.idx = l.idx and not a.is_latest),
-      'ENQUEUED', count(*) filter (where l.status = 'ENQUEUED'), 'PENDING', count(*) filter (where l.status = 'PENDING'),
-      'SUCCESS', count(*) filter (where l.status = 'SUCCESS'), 'ERROR', count(*) filter (where l.status = 'ERROR'),
-      'CANCELLED', count(*) filter (where l.status = 'CANCELLED'),
-      'startedAt', app.epoch_ms(min(l.started_at)), 'endedAt', app.epoch_ms(max(l.ended_at)), 'sample', (
-        select jsonb_agg(app.task_row(s) order by p.place)
-        from latest as p join app.run_steps as s on s.run_id = step_tasks.run_id and s.idx = p.idx and s.task_key = p.task_key and s.attempt = p.attempt
-        where p.idx = l.idx and p.place <= 10)) as counts
-    from latest as l group by l.idx
-  )
-  select coalesce(jsonb_agg(told.counts order by told.idx), '[]') from told;
+begin
+  return (
+    with latest as materialized (
+      -- the primary key, read backwards: no sort, whatever the number of tasks
+      select distinct on (s.idx, s.task_key) s.idx, s.task_key, s.attempt, s.task_idx, s.status, s.started_at, s.ended_at
+      from app.run_steps as s where s.run_id = step_tasks.run_id and s.task_key <> '' order by s.idx desc, s.task_key desc, s.attempt desc
+    ), told as (
+      select l.idx, jsonb_build_object('idx', l.idx, 'total', count(*), 'retries', sum(l.attempt) - count(*),
+        'ENQUEUED', count(*) filter (where l.status = 'ENQUEUED'), 'PENDING', count(*) filter (where l.status = 'PENDING'),
+        'SUCCESS', count(*) filter (where l.status = 'SUCCESS'), 'ERROR', count(*) filter (where l.status = 'ERROR'),
+        'CANCELLED', count(*) filter (where l.status = 'CANCELLED'),
+        'startedAt', app.epoch_ms(min(l.started_at)), 'endedAt', app.epoch_ms(max(l.ended_at))) as counts
+      from latest as l group by l.idx
+    )
+    select coalesce(jsonb_agg(told.counts || jsonb_build_object('sample', sample.rows) order by told.idx), '[]')
+    from told cross join lateral (
+      select jsonb_agg(app.task_row(s) order by p.place, p.task_idx) as rows
+      from (
+        select l.task_key, l.attempt, l.task_idx, case l.status when 'ERROR' then 0 when 'PENDING' then 1 when 'ENQUEUED' then 2 else 3 end as place
+        from latest as l where l.idx = told.idx order by place, l.task_idx limit 10) as p
+        join app.run_steps as s on s.run_id = step_tasks.run_id and s.idx = told.idx and s.task_key = p.task_key and s.attempt = p.attempt) as sample);
+end
 $$;
 comment on function app.step_tasks(text) is 'The tasks of a run per step: how many there are of each status, and ten of them, failed ones first.';
+
+create or replace function app.gate_schemas(recipe jsonb)
+returns jsonb
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(g.gate ->> 'key', g.gate -> 'schema'), '{}')
+  from (
+    select jsonb_path_query(recipe, '$.steps[*].gate ? (exists (@.schema))')
+    union all select jsonb_path_query(recipe, '$.steps[*].gates[*] ? (exists (@.schema))')) as g (gate)
+  where jsonb_typeof(g.gate -> 'schema') = 'object';
+$$;
+comment on function app.gate_schemas(jsonb) is 'The JSON Schemas of a recipe''s gates, by their keys.';
 
 create or replace function app.page_run(run_id text)
 returns jsonb
@@ -84,13 +107,14 @@ stable
 parallel unsafe
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   perform app.check_run(page_run.run_id);
   return (
     select jsonb_build_object('now', app.epoch_ms(app.now()), 'header', h.header, 'intentId', r.intent_id, 'goal', i.body ->> 'goal', 'intent', i.body,
       'startedBy', r.started_by, 'startedAt', app.epoch_ms(r.started_at), 'endedAt', app.epoch_ms(r.ended_at), 'timeoutMS', r.timeout_ms,
-      'forkStep', r.fork_step, 'settings', p.settings,
+      'forkStep', r.fork_step, 'gateSchemas', app.gate_schemas(p.body),
       'steps', (
         select jsonb_agg(jsonb_build_object('idx', c.idx, 'stepID', c.step_id, 'handler', c.handler, 'maxAttempts', c.max_attempts, 'fansOut', c.fan_queue is not null,
           'sleeps', c.sleep_ms is not null or c.sleep_input is not null, 'condition', c.condition, 'gates', (
@@ -116,7 +140,7 @@ begin
 end
 $$;
 comment on function app.page_run(text) is
-  'All that the page of a run shows: now, header, intent, steps of the recipe, attempts, tasks in numbers, gates, explanation, audit (newest 50), forks (newest 20). Times are epoch ms. PT404.';
+  'All that the page of a run shows: now, header, intent, steps of the recipe, attempts, tasks in numbers, gates and the schemas of their answers, explanation, audit (newest 50), forks (newest 20). Times are epoch ms. PT404.';
 
 create or replace function app.page_tasks(run_id text, idx integer, after_task integer default -1)
 returns jsonb

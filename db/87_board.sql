@@ -1,7 +1,8 @@
 -- Board: the pages that look at more than one run.
 --
 --   app.search_runs(filter) → {runs, nextCursor}      newest first: status, name, partition, text, olderThanMS, newerThanMS, limit, cursor
---   app.page_ops() → jsonb                            queues, workers, open gates by deadline, failures, schedules, what else needs a human, how many runs
+--   app.page_ops() → jsonb                            workers, open gates by deadline, failures, schedules, what else needs a human, how many runs
+--   app.page_queues(queue) → jsonb                    queues, the partitions that wait longest, who paused and unpaused
 --   app.page_recipes() → jsonb                        recipes with their versions
 --   app.page_recipe(name, version) → jsonb            one version: its steps, gates, body, versions
 --   app.page_charts() → jsonb                         the last hour by the minute: ends, waits, step durations; and the slow steps
@@ -122,11 +123,6 @@ set search_path = ''
 as $$
 begin
   return jsonb_build_object('now', app.epoch_ms(app.now()), 'runs', app.board_runs(), 'gates', app.board_gates(),
-    'queues', (
-      select coalesce(jsonb_agg(jsonb_build_object('queueName', d.queue_name, 'partition', nullif(d.partition_key, ''), 'enqueued', d.enqueued, 'pending', d.pending,
-        'expired', d.expired, 'oldestAgeS', d.oldest_age_s, 'pausedAt', app.epoch_ms(d.paused_at), 'pausedBy', d.paused_by, 'pauseReason', d.pause_reason)
-        order by d.queue_name, d.enqueued desc, d.partition_key), '[]')
-      from (select v.* from app.v_ops_queue_depth as v order by v.enqueued + v.pending desc, v.queue_name limit 40) as d),
     'workers', (
       select coalesce(jsonb_agg(jsonb_build_object('worker', w.worker, 'alive', w.alive, 'appVersion', w.app_version, 'queues', w.queues, 'slots', w.concurrency,
         'leases', w.leases, 'lastSeenAt', app.epoch_ms(w.last_seen_at), 'stoppedAt', app.epoch_ms(w.stopped_at)) order by w.alive desc, w.last_seen_at desc), '[]')
@@ -147,7 +143,49 @@ begin
       from (select v.* from app.v_ops_inbox as v where v.kind not in ('gate', 'failed') limit 20) as x));
 end
 $$;
-comment on function app.page_ops() is 'The ops board but for its list of runs: queues, workers of the last hour, open gates by deadline, failures of 24 hours, schedules, what else needs a human, runs by status. Every list is cut.';
+comment on function app.page_ops() is 'The ops board but for its list of runs and its queues: workers of the last hour, open gates by deadline, failures of 24 hours, schedules, what else needs a human, runs by status. Every list is cut.';
+
+create or replace function app.page_queues(queue text default null)
+returns jsonb
+language plpgsql
+stable
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+begin
+  perform app.check_input('page_queues', jsonb_build_object('queue', page_queues.queue));
+  return jsonb_build_object(
+    'queues', (
+      select coalesce(jsonb_agg(jsonb_build_object('queueName', d.queue_name, 'partitions', d.partitions, 'enqueued', d.enqueued, 'pending', d.pending, 'expired', d.expired,
+        'maxRunning', q.max_running, 'oldestAgeS', d.oldest_age_s, 'drainS', d.drain_s, 'isEstimated', d.is_estimated,
+        'pausedAt', app.epoch_ms(q.paused_at), 'pausedBy', q.paused_by, 'pauseReason', q.pause_reason) order by q.queue_name), '[]')
+      from (
+        select v.queue_name, count(*) filter (where v.enqueued + v.pending > 0) as partitions, sum(v.enqueued) as enqueued, sum(v.pending) as pending, sum(v.expired) as expired,
+          max(v.oldest_age_s) as oldest_age_s, max(v.drain_s) as drain_s, bool_or(v.is_estimated) as is_estimated
+        from app.v_ops_queue_depth as v group by v.queue_name) as d join app.queues as q using (queue_name)),
+    'partitions', (
+      select coalesce(jsonb_agg(jsonb_build_object('queueName', f.queue_name, 'partition', nullif(f.partition_key, ''), 'weight', f.weight, 'waiting', f.waiting,
+        'running', f.running, 'maxRunning', f.max_running, 'rateLeft', f.rate_left, 'oldestAgeS', f.oldest_age_s, 'servedShare', f.served_share,
+        'pausedAt', app.epoch_ms(f.paused_at), 'pausedBy', f.paused_by, 'pauseReason', f.pause_reason)
+        order by f.oldest_enqueued_at nulls last, f.running desc, f.queue_name, f.partition_key), '[]')
+      from (
+        select v.* from app.v_ops_queue_fairness as v
+        where (page_queues.queue is null or v.queue_name = page_queues.queue) and (v.waiting > 0 or v.running > 0 or v.paused_at is not null)
+        order by v.oldest_enqueued_at nulls last, v.running desc, v.queue_name, v.partition_key limit 20) as f),
+    'audit', (
+      select coalesce(jsonb_agg(jsonb_build_object('artifactId', a.artifact_id, 'queueName', a.queue_name, 'inline', a.inline, 'at', app.epoch_ms(a.created_at))
+        order by a.artifact_id desc), '[]')
+      from (
+        select a.*, q.queue_name from app.queues as q
+          cross join lateral (
+            select o.artifact_id, o.inline, o.created_at from app.artifacts as o
+            where o.run_id = 'queue/' || q.queue_name and o.step_idx is null order by o.artifact_id desc limit 5) as a
+        order by a.artifact_id desc limit 5) as a));
+end
+$$;
+comment on function app.page_queues(text) is
+  'Queues in numbers; the 20 partitions (of one queue, or of all) that wait longest, or else have work under way or are paused; and the newest 5 times that somebody paused or unpaused.';
 
 create or replace function app.page_recipes()
 returns jsonb
@@ -182,7 +220,7 @@ declare
   told jsonb;
 begin
   perform app.check_input('page_recipe', jsonb_build_object('name', page_recipe.name, 'version', page_recipe.version));
-  select jsonb_build_object('name', p.name, 'version', p.version, 'status', p.status, 'queueName', p.queue_name, 'body', p.body, 'settings', p.settings,
+  select jsonb_build_object('name', p.name, 'version', p.version, 'status', p.status, 'queueName', p.queue_name, 'body', p.body, 'inputSchema', p.body -> 'inputSchema',
       'sha256', p.body_sha256, 'isChain', p.is_chain, 'createdAt', app.epoch_ms(p.created_at), 'activatedAt', app.epoch_ms(p.activated_at),
       'partitioned', (select q.partitioned from app.queues as q where q.queue_name = p.queue_name), 'steps', (
         select coalesce(jsonb_agg(jsonb_build_object('idx', c.idx, 'stepID', c.step_id, 'handler', c.handler, 'queueName', c.queue_name, 'maxAttempts', c.max_attempts,

@@ -18,8 +18,8 @@ select is(pg_temp.columns('v_invariants'), 'law, run_id, detail', 'v_invariants'
 select is(pg_temp.columns('v_arguments'), 'shape, path, type, required, lowest, highest, pattern, one_of', 'v_arguments');
 select is(pg_temp.columns('v_schedules'), 'name, cron, timezone, recipe, health, next_at, ticks_after, last_tick_at, last_outcome, last_run_id, last_run_status, last_error, catch_up, catch_up_cap, grace_seconds, paused_at, paused_by, pause_reason, intent, options, created_at, updated_at', 'v_schedules');
 select is(pg_temp.columns('v_new_ticks'), 'name, tick_at, outcome, run_id, fired_at, error, first_tick_at', 'v_new_ticks');
-select is(pg_temp.columns('v_ended_runs'), 'run_id, status, ended_at', 'v_ended_runs');
-select bag_eq($$select viewname from pg_views where schemaname = 'app' and viewname not in ('v_lines', 'v_open_steps', 'v_open_laws', 'v_ended_laws', 'v_schedule_laws', 'v_queue_laws')$$,
+select is(pg_temp.columns('v_ended_runs'), 'run_id, status, ended_at, recipe_id, reopened_at, intent_id, forked_from', 'v_ended_runs');
+select bag_eq($$select viewname from pg_views where schemaname = 'app' and viewname not in ('v_lines', 'v_open_runs', 'v_open_steps', 'v_open_laws', 'v_ended_laws', 'v_schedule_laws', 'v_queue_laws', 'v_started_runs')$$,
   $$select unnest(array['v_run_timeline', 'v_ops_queue_depth', 'v_ops_queue_fairness', 'v_ops_workers', 'v_gates_open', 'v_state_machine', 'v_recipes', 'v_invariants', 'v_arguments', 'v_ended_runs', 'v_ops_inbox', 'v_ops_failures_24h', 'v_ops_slow_steps', 'v_schedules', 'v_new_ticks'])::name$$, 'every view is pinned');
 select is((select array_agg(a.attname::text order by a.attnum) from pg_attribute as a where a.attrelid = 'app.assignment'::regclass and a.attnum > 0),
   array['outcome', 'run_id', 'step_id', 'idx', 'task_key', 'attempt', 'queue_name', 'msg_id', 'read_ct', 'handler', 'timeout_ms', 'context', 'reason'], 'so is the row of app.work');

@@ -1,6 +1,6 @@
 -- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
 begin;
-select plan(44);
+select plan(45);
 
 select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
 select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
@@ -86,6 +86,7 @@ insert into broken values
   ('a skipped tick did not start', :'ticked', 'update app.schedule_ticks set tick_at = tick_at + interval ''1441 minutes'', fired_at = fired_at + interval ''1441 minutes'' where outcome = ''skipped'''),
   ('the next tick is not decided yet', :'ticked', 'update app.schedules set next_at = last_tick_at, last_tick_at = null'),
   ('who paused a schedule is on record', 'schedule/resting', 'delete from app.artifacts where run_id = ''schedule/resting'' and name = ''pause.json'''),
+  ('a purged run is gone', :'finished', format('insert into app.purged_runs values (%L, null, ''{}'', ''{}'', now())', :'finished')),
   ('a run succeeds with all its steps', :'retry', format('update app.timers set closed_at = now() where run_id = %1$L; update app.runs set status = ''SUCCESS'', ended_at = now() where run_id = %1$L', :'retry'));
 select is(pg_temp.broken_by(statement), law || ' ' || run_id, law || ': ' || split_part(statement, ' ', 1)) from broken;
 select set_eq('select law from broken', $$select m[1] from regexp_matches(pg_get_viewdef('app.v_open_laws'::regclass) || pg_get_viewdef('app.v_ended_laws'::regclass) || pg_get_viewdef('app.v_schedule_laws'::regclass) || pg_get_viewdef('app.v_queue_laws'::regclass), 'SELECT ''([^'']+)''::text', 'g') as m$$, 'every law was broken');

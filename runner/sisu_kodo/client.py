@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from psycopg import Connection
@@ -205,6 +205,28 @@ class Client:
         """Pauses a queue, or lets it go on: `{accepted, queueName, paused, pausedAt, dryRun}`"""
         name = "pause_queue" if pause else "unpause_queue"
         return self._object(name, queue_name=queue_name, actor=actor, reason=reason, dry_run=dry_run)
+
+    def purge_runs(
+        self,
+        older_than: timedelta,
+        actor: str,
+        reason: str,
+        *,
+        statuses: Sequence[str] | None = None,
+        max_runs: int = 1000,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Purges runs that ended longer ago, the oldest first: `{accepted, purged, bodies, more, dryRun}`"""
+        chosen = None if statuses is None else list(statuses)
+        return self._object(
+            "purge_runs",
+            older_than=older_than,
+            actor=actor,
+            reason=reason,
+            statuses=chosen,
+            max_runs=max_runs,
+            dry_run=dry_run,
+        )
 
     def fork_diff(self, a: str, b: str) -> list[dict[str, Any]]:
         """What run b did otherwise than run a, a row per step."""

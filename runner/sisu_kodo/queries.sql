@@ -29,6 +29,9 @@ select end_id, trace from app.take_ends(n => %(n)s);
 -- name: forget_ends
 select app.forget_ends(end_ids => %(end_ids)s::bigint[]);
 
+-- name: shrink_queues
+select app.shrink_queues();
+
 -- name: discard
 discard all;
 
@@ -141,6 +144,10 @@ select app.pause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason 
 -- name: unpause_queue
 select app.unpause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
 
+-- name: purge_runs
+select app.purge_runs(older_than => %(older_than)s, actor => %(actor)s, reason => %(reason)s, statuses => %(statuses)s::text[],
+                      max_runs => %(max_runs)s, dry_run => %(dry_run)s);
+
 -- name: fork_diff
 select * from app.fork_diff(a => %(a)s, b => %(b)s);
 
@@ -252,6 +259,9 @@ select app.search_runs(filter => %(filter)s::jsonb);
 
 -- name: page_ops
 select app.page_ops();
+
+-- name: page_queues
+select app.page_queues(queue => %(queue)s);
 
 -- name: page_recipes
 select app.page_recipes();

@@ -17,6 +17,20 @@ SVG = (
     b"<script>parent.document.title='owned'</script><rect width='160' height='60' rx='8' fill='#3355d1'/>"
     b"<text x='80' y='36' fill='white' text-anchor='middle' font-family='sans-serif'>SVG</text></svg>"
 )
+HOSTILE_SVG = (
+    b'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+    b'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    b' width="200" height="80"'
+    b" onload=\"top.document.title='owned'\"><script>top.document.title='owned'</script>"
+    b'<script href="/static/page.js"/><image xlink:href="/ui/artifacts/1?stolen=1" width="9" height="9"/>'
+    b'<image href="http://localhost:9/stolen" width="9" height="9"/><use href="http://localhost:9/stolen#a"/>'
+    b"<style>@import url('http://localhost:9/stolen');</style>"
+    b'<a href="javascript:top.document.title=\'owned\'"><rect width="200" height="80" fill="#12713a"/></a>'
+    b'<foreignObject width="200" height="80"><body xmlns="http://www.w3.org/1999/xhtml">'
+    b'<iframe src="http://localhost:9/stolen"></iframe><form action="/ui/control"><input name="wid"/></form>'
+    b"</body></foreignObject></svg>"
+)
+HOSTILE_NAME = "<img src=x onerror=document.title='owned'>\"'.svg"
 JUNIT = b"""<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="3" failures="1" skipped="1">
 <testcase classname="tests.test_calc" name="test_sum" time="0.001"/>
 <testcase classname="tests.test_calc" name="test_minus" time="0.002"><failure message="assert">assert 6 == 4
@@ -71,30 +85,17 @@ RECIPES: list[dict[str, Any]] = [
     {
         "name": "order",
         "description": "A graph with a form at its gate.",
-        "settings": {
-            "forms": {
-                "inputs": {
-                    "type": "object",
-                    "required": ["item"],
-                    "order": ["item", "count", "tags"],
-                    "properties": {
-                        "item": {"type": "string", "title": "Item"},
-                        "count": {"type": "integer", "title": "How many", "default": 1},
-                        "tags": {"type": "array", "items": {"type": "string"}, "title": "Tags"},
-                    },
+        "inputSchema": {
+            "type": "object",
+            "required": ["item"],
+            "order": ["item", "count", "tags"],
+            "properties": {
+                "item": {"type": "string", "title": "Item", "maxLength": 80},
+                "count": {"type": "integer", "title": "How many", "default": 1, "minimum": 1, "maximum": 9},
+                "tags": {
+                    "type": "array", "title": "Tags", "items": {"type": "string", "pattern": "^[a-z]+$"},
                 },
-                "gates": {
-                    "delivery": {
-                        "type": "object",
-                        "required": ["carrier"],
-                        "properties": {
-                            "carrier": {"enum": ["post", "bike", "drone"], "title": "Carrier"},
-                            "insured": {"type": "boolean", "title": "Insured"},
-                            "weight": {"type": "number", "title": "Weight in kg"},
-                        },
-                    }
-                },
-            }
+            },
         },
         "steps": [
             {"stepId": "ReadST", "handler": "web/noop"},
@@ -105,6 +106,15 @@ RECIPES: list[dict[str, Any]] = [
                 "stepId": "SendST", "handler": "web/noop", "needs": ["PriceST", "CoolST"],
                 "gate": {
                     "key": "delivery", "kind": "input", "title": "How is it delivered?", "ttlMS": 86400000,
+                    "schema": {
+                        "type": "object",
+                        "required": ["carrier"],
+                        "properties": {
+                            "carrier": {"enum": ["post", "bike", "drone"], "title": "Carrier"},
+                            "insured": {"type": "boolean", "title": "Insured"},
+                            "weight": {"type": "number", "title": "Weight in kg"},
+                        },
+                    },
                 },
             },
         ],
@@ -175,6 +185,9 @@ async def gallery(ctx: StepContext) -> StepResult:
         Artifact(
             "file", "page.html", body=b"<script>document.title='owned'</script>", media_type="text/html"
         ),
+        Artifact("file", "hostile.svg", body=HOSTILE_SVG, media_type="image/svg+xml"),
+        Artifact("file", HOSTILE_NAME, body=SVG, media_type="image/svg+xml"),
+        Artifact("oddity", "odd.json", body=b'{"a": "</pre><script>"', media_type="application/json"),
         Artifact("file", "data.bin", body=bytes(range(256)), media_type="application/octet-stream"),
     ]
     return StepResult(output={"made": len(made)}, artifacts=made)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import psycopg
 from selenium.webdriver.support.ui import Select
 
 from tests.browser.browser_support import Browser, Stack
@@ -65,6 +68,12 @@ def test_a_gate_is_answered_by_the_form_of_its_schema(browser: Browser, stack: S
     browser.fill("#s-goal", "An order")
     browser.fill("#s-item", "a lamp")
     browser.fill("#s-count", "3")
+    assert browser.one("#s-count").get_attribute("max") == "9", "the browser knows the limits"
+    browser.fill("#s-tags", "red\nSmall!")
+    browser.button("Start").click()
+    browser.sees("Refused: schema_violation")
+    assert "tags.1" in browser.one("[aria-label=Refused]").text
+    assert browser.one("#s-item").get_attribute("value") == "a lamp", "what was typed stays"
     browser.fill("#s-tags", "red\nsmall")
     browser.button("Start").click()
     browser.sees("How is it delivered?")
@@ -139,3 +148,51 @@ def test_the_same_start_is_a_replay_and_another_one_is_drift(browser: Browser, s
     assert row == ["queuePartitionKey", '"ui-default"', '"another"']
     assert browser.one("#s-partition").get_attribute("value") == "another", "what was typed stays"
     assert len(stack.client.runs()["runs"]) == 1
+
+
+def test_the_explanation_has_the_sql_to_copy(browser: Browser, stack: Stack) -> None:
+    run = stack.start("why", "slow", seconds=0)
+    browser.open_run(run)
+    browser.sees("Why is it waiting?")
+    browser.sees("no live worker of version")
+    sql = [each.text for each in browser.every("#part-why .sql")]
+    copied = [each.get_attribute("data-copy") for each in browser.every("#part-why [data-copy]")]
+    assert sql == copied
+    assert sql[0].startswith("sisu runner --app-version"), sql
+    assert sql[1] == f"select * from app.explain_run('{run}')"
+    with psycopg.connect(stack.dsn) as conn:
+        assert conn.execute(sql[1].encode()).fetchone() is not None, "it can be run as it stands"
+
+
+def test_a_queue_is_paused_and_unpaused_with_a_reason(browser: Browser, stack: Stack) -> None:
+    for key in ("acme", "acme", "globex"):
+        goal = f"{key} {time.monotonic()}"
+        intent = stack.client.create_intent({"goal": goal, "inputs": {}, "constraints": {}})
+        stack.client.start_run(intent["intentId"], recipeName="slow", queuePartitionKey=key)
+    browser.open("/ops")
+    browser.one("#queues details summary").click()
+    Select(browser.one("#q-queue")).select_by_visible_text("intentQ")
+    browser.fill("#q-name", "ann")
+    browser.button("Pause queue").click()
+    assert "done=" not in browser.driver.current_url, "no reason, no pause"
+    browser.fill("#q-reason", "the disk is full")
+    browser.button("Pause queue").click()
+    browser.sees("intentQ is paused: what is under way ends, nothing new is handed out.")
+    told = browser.one("#part-queues").text
+    assert "by ann" in told and "the disk is full" in told
+    assert "pause intentQ by ann" in told, "its audit row"
+    rows = [each.text.split("\n")[0].split()[:4] for each in browser.every("#part-fairness tbody tr")]
+    assert [row[:3] for row in rows] == [["acme", "intentQ", "2"], ["globex", "intentQ", "1"]], rows
+    next(each for each in browser.every("#part-fairness nav a") if each.text == "sbxQ").click()
+    browser.sees("Nothing waits on sbxQ")
+    browser.one("#queues details summary").click()
+    Select(browser.one("#q-queue")).select_by_visible_text("intentQ")
+    browser.fill("#q-reason", "there is room again")
+    browser.button("Pause queue").click()
+    browser.sees("Refused: queue_paused")
+    assert browser.one("#q-reason").get_attribute("value") == "there is room again", "what was typed stays"
+    browser.button("Unpause queue").click()
+    browser.sees("intentQ is served again.")
+    assert "unpause intentQ by ann" in browser.one("#part-queues").text
+    with psycopg.connect(stack.dsn) as conn:
+        assert conn.execute("select 1 from app.queues where paused_at is not null").fetchall() == []

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from sisu_kodo.http.tokens import new_token
+from tests.browser.browser_handlers import HOSTILE_NAME
 from tests.browser.browser_support import Browser, Stack, wait_until
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -71,10 +72,15 @@ def test_artifacts_are_shown_and_nothing_in_them_runs(browser: Browser, stack: S
         click_artifact(browser, name)
         browser.sees(words)
         no_violation(browser)
-    for name in ("dot.png", "drawing.svg"):
+    browser.requests("")
+    for name in ("dot.png", "drawing.svg", "hostile.svg", HOSTILE_NAME):
         click_artifact(browser, name)
         wait_until(partial(drawn, browser, name), f"the image {name}")
         no_violation(browser)
+    click_artifact(browser, "odd.json")
+    browser.sees('{"a": "</pre><script>"')
+    no_violation(browser)
+    assert browser.requests("stolen") == [], "an SVG has fetched something"
     browser.one("[data-close]").click()
     browser.one("#open-1").click()
     browser.sees("This step finished and produced nothing.")
@@ -85,11 +91,28 @@ def test_the_bytes_of_an_artifact_come_sandboxed(browser: Browser, stack: Stack)
     stack.start_runner()
     stack.wait(run, "SUCCESS")
     by_name = {each["name"]: each for each in stack.client.artifacts(run)}
-    for name in ("page.html", "drawing.svg", "junit.xml"):
+    for name in ("page.html", "drawing.svg", "hostile.svg", HOSTILE_NAME, "junit.xml"):
         answer = httpx.get(f"{stack.url}/ui/artifacts/{by_name[name]['artifactId']}")
         assert answer.headers["content-disposition"].startswith("attachment"), name
         assert "sandbox" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert (
+            "\n" not in answer.headers["content-disposition"]
+            and "<" not in answer.headers["content-disposition"]
+        )
+
+
+def test_an_svg_that_is_opened_by_itself_runs_nothing(browser: Browser, stack: Stack) -> None:
+    run = stack.start("gallery", "gallery")
+    stack.start_runner()
+    stack.wait(run, "SUCCESS")
+    by_name = {each["name"]: each for each in stack.client.artifacts(run)}
+    browser.open("/ops")
+    browser.requests("")
+    for name in ("hostile.svg", "page.html"):
+        browser.open(f"/ui/artifacts/{by_name[name]['artifactId']}")
+        assert browser.driver.title != "owned"
+    assert browser.requests("stolen") == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +129,7 @@ def test_the_bytes_of_an_artifact_come_sandboxed(browser: Browser, stack: Stack)
 def test_a_form_that_does_not_come_from_the_page_is_refused(stack: Stack, headers: dict[str, str]) -> None:
     run = stack.start("safe", "slow", seconds=0)
     form = {"wid": run, "op": "cancel", "name": "x", "reason": "y"}
-    for path in ("/ui/control", "/ui/gate", "/ui/fork", "/ui/batch", "/ui/start", "/logout"):
+    for path in ("/ui/control", "/ui/gate", "/ui/fork", "/ui/batch", "/ui/start", "/ui/queue", "/logout"):
         answer = httpx.post(stack.url + path, data=form, headers=headers)
         assert answer.status_code == 403, (path, answer.text)
     assert stack.status(run) == "ENQUEUED"

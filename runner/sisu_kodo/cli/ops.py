@@ -12,7 +12,7 @@ import click
 
 from ..client import Client
 from ..errors import Conflict, NotFound, SisuError
-from . import ops_views, render_ops
+from . import ops_purge, ops_views, render_ops
 from .runs import json_option, open_client
 
 _EPILOG = """
@@ -25,6 +25,7 @@ Examples
   sisu ops repair --filter '{"errorCode": "infra", "newerThanMS": 3600000}' --reason 'back again' --dry-run
   sisu ops fork RUN --step 2 --reason patch-applied     then: sisu ops diff RUN RUN-f1
   sisu ops pause sbxQ --reason 'sandbox host is full'
+  sisu ops purge --older-than 30d --reason retention --all
 
 Runs come from the arguments, from --filter, or one id per line from standard input. A call takes up to 1000
 of them in one transaction. The exit code is that of the first refusal; the other runs are done all the same.
@@ -163,6 +164,8 @@ def unpause(queue: str, dry_run: bool, as_json: bool, **who: Any) -> None:
 
 
 ops_views.add_to(ops)
+signed(ops_purge.purge)
+ops.add_command(ops_purge.purge)
 
 
 def act(

@@ -58,6 +58,24 @@ def queue_switched(answer: dict[str, Any], as_json: bool) -> None:
     )
 
 
+def purge_progress(total: dict[str, Any]) -> None:
+    """How far `sisu ops purge --all` has come, to standard error."""
+    click.echo(f"\r{total['purged']} runs, {total['bodies']} bodies …", nl=not total["more"], err=True)
+
+
+def purged(total: dict[str, Any], as_json: bool) -> None:
+    """What `sisu ops purge` did, or would do."""
+    if as_json:
+        render.say_json(total)
+    elif total["dryRun"]:
+        render.console().print(
+            f"{total['purged']}{' or more' if total['more'] else ''} runs would go (dry run)"
+        )
+    else:
+        more = "; there are more: --all takes them too" if total["more"] else ""
+        render.console().print(f"{total['purged']} runs and {total['bodies']} bodies purged{more}")
+
+
 def explanations(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Rows of `app.explain_run`; one row alone is one JSON object."""
     if as_json:

@@ -85,6 +85,7 @@ class RunHeader(BaseModel):
     sbxMode: str
     forkedFrom: str | None
     stale: bool = Field(description="Its worker gives no sign of life, or no worker of its version does.")
+    purgedAt: int | None = Field(default=None, description="Set when only this header is left of it.")
 
 
 class RunStarted(RunHeader):

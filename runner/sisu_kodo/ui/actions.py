@@ -15,7 +15,7 @@ from ..http.shim import Shared, Shim
 from .forms import Form, fields_of, filled, json_object, read_form
 from .pages import PageRoute, query_of, see_other
 from .people import Looker, Person, remember_name
-from .run import gate_schema, read_run, run_page
+from .run import read_run, run_page
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -116,7 +116,7 @@ async def _answer(shim: Shim, form: Form, run_id: str, name: str) -> str:
 def _payload(
     told: dict[str, Any], gate: dict[str, Any] | None, form: Form, decision: str, notes: str
 ) -> dict[str, Any]:
-    schema = gate_schema(told["settings"], gate["gateKey"]) if gate else None
+    schema = told["gateSchemas"].get(gate["gateKey"]) if gate else None
     payload = filled(schema, form, "f_") if fields_of(schema) else json_object(form, "payload")
     if decision:
         payload["decision"] = decision

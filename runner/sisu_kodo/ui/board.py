@@ -13,15 +13,22 @@ from ..errors import SisuError
 from ..http.bodies import refused
 from ..http.shim import Shared, Shim
 from .forms import Form, read_form
-from .pages import STATUSES, PageRoute, Parts, asked, fragment, page, query_of, render
+from .pages import STATUSES, PageRoute, Parts, asked, fragment, page, query_of, render, see_other
 from .people import Looker, Person, remember_name
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-PARTS = ("attention", "runs", "gates", "queues", "workers", "schedules", "failures")
+PARTS = ("attention", "runs", "fairness", "gates", "queues", "workers", "schedules", "failures")
 OPS = ("cancel", "resume", "repair", "fork")
 AGES = {"15 min": 900_000, "1 h": 3_600_000, "24 h": 86_400_000, "7 d": 604_800_000}
-_FILTERS = ("status", "name", "partition", "text", "age", "cursor")
+PAUSES = {"pause": "pause_queue", "unpause": "unpause_queue"}
+DONE = {
+    "pause": "{} is paused: what is under way ends, nothing new is handed out.",
+    "unpause": "{} is served again.",
+}
+_FILTERS = ("status", "name", "partition", "text", "age", "cursor", "queue")
+_PLACES = {"cursor", "queue"}
+"""Where one looks, not what one looks for."""
 _PAGE = 50
 
 
@@ -52,6 +59,28 @@ async def batch(request: Request, shim: Shared, person: Looker) -> Response:
         return await _board(request, shim, person, refusal=refusal)
     response = await _board(request, shim, person, rows=rows, op=form.text("op"), is_dry=is_dry, form=form)
     if not person.named and name:
+        remember_name(response, name)
+    return response
+
+
+@router.post("/ui/queue")
+async def queue(request: Request, shim: Shared, person: Looker) -> Response:
+    """Pause a queue, or let it be served again."""
+    person.require("operator")
+    form = await read_form(request, shim)
+    op, name, queue_name = form.text("op"), person.signs(form.text("name")), form.text("queue")
+    if op not in PAUSES:
+        raise refused([("op", f"must be one of {', '.join(PAUSES)}")])
+    try:
+        await shim.engine.value(
+            PAUSES[op], queue_name=queue_name, actor=name, reason=form.text("reason"), dry_run=False
+        )
+    except SisuError as refusal:
+        if refusal.http in (403, 404) or refusal.http >= 500:
+            raise
+        return await _board(request, shim, person, refusal=refusal, form=form)
+    response = see_other(query_of("/ops", done=op, what=queue_name) + "#queues")
+    if not person.named:
         remember_name(response, name)
     return response
 
@@ -103,7 +132,9 @@ async def _board(
         parts=parts.html,
         poll=_poll(wanted, parts),
         wanted=wanted,
+        done=_done(request),
         counts=told["runs"],
+        queues=[each["queueName"] for each in told["queues"]],
         recipes=[recipe["name"] for recipe in recipes],
         ages=list(AGES),
         refusal=refusal,
@@ -120,6 +151,7 @@ async def _parts(
     """The sections, the filter as it was asked for, and what app.page_ops tells."""
     wanted = {name: value for name in _FILTERS if (value := asked(request, name)) is not None}
     told = await shim.engine.value("page_ops")
+    told |= await shim.engine.value("page_queues", queue=wanted.get("queue"))
     found = await shim.engine.value("search_runs", filter=json.dumps(_filter(wanted)))
     later = query_of("/ops", **{**wanted, "cursor": found["nextCursor"]}) if found["nextCursor"] else None
     first = query_of("/ops", **{**wanted, "cursor": None}) if "cursor" in wanted else None
@@ -129,9 +161,16 @@ async def _parts(
         "later": later,
         "first": first,
         "person": person,
-        "filtered": bool(wanted.keys() - {"cursor"}),
+        "filtered": bool(wanted.keys() - _PLACES),
+        "wanted": wanted,
     }
     return Parts(PARTS, "board/{}.html", context), wanted, told
+
+
+def _done(request: Request) -> str | None:
+    """What the form before this page came to."""
+    words = DONE.get(request.query_params.get("done", "")) if request.method == "GET" else None
+    return words.format((asked(request, "what") or "The queue")[:40]) if words else None
 
 
 def _filter(wanted: dict[str, str]) -> dict[str, Any]:

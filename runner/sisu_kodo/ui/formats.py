@@ -65,5 +65,10 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
 
 
+def number(n: int | None) -> str:
+    """`12`, `1 000`: digits in threes."""
+    return "–" if n is None else f"{n:,}".replace(",", "\u202f")
+
+
 def plural(n: int, word: str) -> str:
-    return f"{n:,} {word}{'' if n == 1 else 's'}".replace(",", "\u202f")
+    return f"{number(n)} {word}{'' if n == 1 else 's'}"

@@ -1,19 +1,23 @@
 """Form bodies, and forms made from a JSON Schema.
 
-A recipe may say in its settings what people fill in, for its inputs and at its gates:
-`{"forms": {"inputs": {schema}, "gates": {"<key>": {schema}}}}`. Of a schema of type object each property
-becomes one field; what is no string, number, boolean, choice or list of strings is given as JSON. `order`
-lists the properties as they are shown (jsonb does not keep their order). The engine does not look inside;
-the page only helps to type.
+A recipe may say what its inputs look like (`inputSchema`), and a gate what its answer does (`schema`). Of a
+schema of type object each property becomes one field; what is no string, number, boolean, choice or list of
+strings is given as JSON. `order` lists the properties as they are shown (jsonb does not keep their order).
+The schema helps people to type: what a form says is held to it here, what comes over the API is not.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing.exceptions import Unresolvable
 from starlette.requests import Request
 
 from ..http.bodies import TooLarge, checked_text, refused
@@ -21,6 +25,7 @@ from ..http.shim import Shim
 from .people import check_same_origin
 
 _MOST_FIELDS = 1100
+_FORMATS = {"date": "date", "email": "email", "uri": "url"}
 _INPUTS = {"string": "text", "integer": "number", "number": "number", "boolean": "checkbox"}
 
 
@@ -89,7 +94,7 @@ class Field:
     required: bool
     value: str
     choices: tuple[str, ...] = ()
-    step: str = "any"
+    limits: tuple[tuple[str, str], ...] = ()
 
 
 def fields_of(schema: Any) -> tuple[Field, ...]:
@@ -97,15 +102,21 @@ def fields_of(schema: Any) -> tuple[Field, ...]:
     properties = schema.get("properties") if isinstance(schema, dict) else None
     if not isinstance(properties, dict):
         return ()
-    required = schema.get("required")
-    wanted = set(required) if isinstance(required, list) else set()
-    order = schema.get("order")
-    names = [name for name in order if name in properties] if isinstance(order, list) else []
+    wanted = set(_words(schema.get("required")))
+    names = [name for name in _words(schema.get("order")) if name in properties]
     return tuple(
         _field(name, properties[name], name in wanted)
         for name in dict.fromkeys([*names, *properties])
         if isinstance(properties[name], dict)
     )
+
+
+def _words(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _field(name: str, schema: dict[str, Any], required: bool) -> Field:
@@ -116,8 +127,10 @@ def _field(name: str, schema: dict[str, Any], required: bool) -> Field:
         kind, choices = "select", tuple(str(choice) for choice in schema["enum"])
     elif schema.get("type") == "array" and isinstance(items, dict) and items.get("type") == "string":
         kind = "list"
-    elif kind == "text" and (schema.get("format") == "textarea" or schema.get("maxLength", 0) > 200):
+    elif kind == "text" and (schema.get("format") == "textarea" or _whole(schema.get("maxLength")) > 200):
         kind = "area"
+    elif kind == "text":
+        kind = _FORMATS.get(str(schema.get("format")), "text")
     default = schema.get("default")
     value = (
         ""
@@ -136,8 +149,21 @@ def _field(name: str, schema: dict[str, Any], required: bool) -> Field:
         required=required and kind != "checkbox",
         value=value,
         choices=choices,
-        step="1" if schema.get("type") == "integer" else "any",
+        limits=tuple(_limits(kind, schema)),
     )
+
+
+def _limits(kind: str, schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the browser checks while one types, as attributes."""
+    if kind == "number":
+        yield "step", "1" if schema.get("type") == "integer" else "any"
+        for key, attribute in (("minimum", "min"), ("maximum", "max")):
+            if isinstance(schema.get(key), int | float):
+                yield attribute, str(schema[key])
+    elif kind != "list":
+        for key, attribute in (("minLength", "minlength"), ("maxLength", "maxlength")):
+            if _whole(schema.get(key)):
+                yield attribute, str(schema[key])
 
 
 def filled(schema: Any, form: Form, prefix: str) -> dict[str, Any]:
@@ -155,9 +181,23 @@ def filled(schema: Any, form: Form, prefix: str) -> dict[str, Any]:
                 faults.append((field.name, "must be JSON" if field.kind == "json" else "must be a number"))
         elif field.required:
             faults.append((field.name, "is required"))
+    if not faults:
+        faults = _misfits(schema, made)
     if faults:
         raise refused(faults)
     return made
+
+
+def _misfits(schema: Any, made: dict[str, Any]) -> list[tuple[str, str]]:
+    """Where an object does not fit; a schema that cannot be read is no reason to refuse."""
+    try:
+        Draft202012Validator.check_schema(schema)
+        return [
+            (".".join(map(str, error.absolute_path)), error.message[:300])
+            for error in islice(Draft202012Validator(schema).iter_errors(made), 20)
+        ]
+    except (SchemaError, Unresolvable, RecursionError):
+        return []
 
 
 def _value(field: Field, raw: str, schema: dict[str, Any]) -> Any:

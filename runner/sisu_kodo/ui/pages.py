@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -64,6 +65,7 @@ def environment() -> Environment:
         "short": formats.short,
         "pretty": formats.pretty,
         "plural": formats.plural,
+        "number": formats.number,
         "url": lambda value: quote(str(value), safe=""),
     }
     env.globals |= {"htmx_config": _HTMX, "statuses": STATUSES, "query": query_of}
@@ -82,6 +84,18 @@ def page(template: str, person: Person | None, status: int = 200, **context: Any
 def fragment(html: str, status: int = 200) -> Response:
     """A piece of a page for htmx."""
     return HTMLResponse(html, status, HEADERS)
+
+
+def nothing_new() -> Response:
+    """What a poll is answered when everything is as it was: htmx leaves the page alone."""
+    return Response(status_code=204, headers=HEADERS)
+
+
+def stamp(told: Any, grain_ms: int) -> str:
+    """A name for what SQL told, its `now` counted in steps of so many ms: the same name, the same page."""
+    now = told["now"] // grain_ms
+    text = json.dumps({**told, "now": now}, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def see_other(url: str) -> Response:
@@ -144,16 +158,19 @@ class Parts:
 
 
 class PageRoute(APIRoute):
-    """A route whose refusals and failures are pages, too."""
+    """A route whose refusals and failures are pages, too. Each answer says how long it took to make."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
+            began = time.perf_counter()
             try:
-                return await handler(request)
+                response = await handler(request)
             except SisuError as error:
-                return failure(request, error)
+                response = failure(request, error)
+            response.headers["server-timing"] = f"page;dur={(time.perf_counter() - began) * 1000:.1f}"
+            return response
 
         return handled
 

@@ -59,14 +59,8 @@ async def start(request: Request, shim: Shared, person: Looker) -> Response:
     return response
 
 
-def inputs_schema(told: dict[str, Any]) -> Any:
-    """The schema of the inputs, as the recipe's settings have it; None without one."""
-    forms = told["settings"].get("forms") if isinstance(told["settings"], dict) else None
-    return forms.get("inputs") if isinstance(forms, dict) else None
-
-
 def _intent(told: dict[str, Any], form: Form) -> dict[str, Any]:
-    schema = inputs_schema(told)
+    schema = told["inputSchema"]
     inputs = filled(schema, form, "f_") if fields_of(schema) else json_object(form, "inputs")
     return {"goal": form.text("goal"), "inputs": inputs, "constraints": json_object(form, "constraints")}
 
@@ -101,7 +95,7 @@ async def _recipe(
         told=told,
         drawing=drawing(told["steps"]),
         body=pretty(told["body"]),
-        fields=fields_of(inputs_schema(told)),
+        fields=fields_of(told["inputSchema"]),
         form=form,
         refusal=refusal,
         existing=existing,

@@ -13,7 +13,19 @@ from ..http.shim import Shared, Shim
 from .exhibits import View, view_of
 from .formats import pretty
 from .forms import fields_of
-from .pages import TERMINAL, PageRoute, Parts, asked, fragment, page, query_of, render, see_other
+from .pages import (
+    TERMINAL,
+    PageRoute,
+    Parts,
+    asked,
+    fragment,
+    nothing_new,
+    page,
+    query_of,
+    render,
+    see_other,
+    stamp,
+)
 from .people import Looker, Person
 from .sheet import sheet_of
 from .timeline import timeline
@@ -49,6 +61,8 @@ async def live(request: Request, shim: Shared, person: Looker) -> Response:
     """What has changed since the page was drawn, and the next poll unless the run is over."""
     run_id = asked(request, "wid") or ""
     told = await read_run(shim, run_id)
+    if asked(request, "at") == run_stamp(told):
+        return nothing_new()
     folds = request.query_params.get("folds")
     parts = await parts_of(shim, person, told, None if folds is None else set(folds.split(".")))
     news = parts.news(asked(request, "seen") or "")
@@ -91,7 +105,16 @@ def poll_url(told: dict[str, Any], parts: Parts) -> str | None:
     """Where the next poll goes; None when the run is over."""
     if told["header"]["status"] in TERMINAL:
         return None
-    return query_of("/ui/live", wid=told["header"]["workflowID"], seen=parts.seen)
+    return query_of("/ui/live", wid=told["header"]["workflowID"], at=run_stamp(told), seen=parts.seen)
+
+
+def run_stamp(told: dict[str, Any]) -> str:
+    """Bars of what is at work grow every second, those of what waits every few."""
+    works = any(
+        each["status"] == "PENDING" and each["parkedAt"] is None and not each["inLine"]
+        for each in told["attempts"]
+    )
+    return stamp(told, 1000 if works else 5000)
 
 
 async def parts_of(shim: Shim, person: Person, told: dict[str, Any], folds: set[str] | None) -> Parts:
@@ -128,22 +151,14 @@ async def gate_of(shim: Shim, told: dict[str, Any], gate: dict[str, Any]) -> dic
         )
         for row in rows
     ]
-    schema = gate_schema(told["settings"], gate["gateKey"])
     return {
         **gate,
         "plans": [view for _, view in shown if view.kind == "plan"],
         "exhibits": [(row, view) for row, view in shown if view.kind != "plan"],
-        "fields": fields_of(schema),
+        "fields": fields_of(told["gateSchemas"].get(gate["gateKey"])),
         "yes": sum(
             1
             for reply in gate["replies"]
             if reply["round"] == gate["round"] and reply["payload"].get("decision") == "yes"
         ),
     }
-
-
-def gate_schema(settings: Any, gate_key: str) -> Any:
-    """The schema of what a gate asks for, as the recipe's settings have it; None without one."""
-    forms = settings.get("forms") if isinstance(settings, dict) else None
-    gates = forms.get("gates") if isinstance(forms, dict) else None
-    return gates.get(gate_key) if isinstance(gates, dict) else None
