@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 # --- proofs -------------------------------------------------------------------------------------------------------
-.PHONY: test quick lint bench-quick bench-http
+.PHONY: test quick lint bench bench-quick bench-http
 test: lint ## every test: SQL tests in pgTAP style, pytest, linters and types
 	@$(BIN)/python -m pytest $(ARGS)
 quick: $(STAMP) ## the fast half: SQL, policy, contracts and unit tests
@@ -46,6 +46,10 @@ quick: $(STAMP) ## the fast half: SQL, policy, contracts and unit tests
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/mypy
+bench: $(STAMP) ## the whole report with its ceilings and charts, half an hour (ARGS=--scale=0.01)
+	@$(BIN)/python -c 'import matplotlib, psutil' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action ignore -e '.[bench]'
+	@$(BIN)/python -m bench $(ARGS)
 bench-quick: $(STAMP) ## runs/s, steps/s and latency beside the server's own ceiling
 	@$(BIN)/python -m bench.quick $(ARGS)
 bench-http: $(STAMP) ## POST /api/runs at 16 clients beside the same SQL called directly

@@ -59,6 +59,8 @@ create table app.partitions (
   constraint a_partition_lets_something_run check (max_running >= 1),
   constraint a_paused_partition_says_who_and_why check ((paused_at is null) = (paused_by is null) and (paused_at is null) = (pause_reason is null))
 );
+create index partitions_with_a_limit on app.partitions (queue_name) where max_running is not null;
+create index paused_partitions on app.partitions (queue_name, partition_key) where paused_at is not null;
 comment on table app.partitions is 'Partitions that are treated unlike the others of their queue. A partition without a row has weight 1.';
 comment on column app.partitions.queue_name is 'The queue.';
 comment on column app.partitions.partition_key is 'The partition; empty for the runs without a key.';
@@ -71,21 +73,18 @@ comment on column app.partitions.limits_at is 'When max_running was last set (re
 
 create table app.rate_tokens (
   queue_name    text not null references app.queues,
-  per_partition boolean not null,
   partition_key text collate "C" not null,
-  token         integer not null,
-  used_at       timestamptz not null default '-infinity',
-  primary key (queue_name, per_partition, partition_key, token),
-  constraint a_token_counts_from_one check (token >= 1),
-  constraint the_queue_has_tokens_of_its_own check (per_partition or partition_key = '')
-) with (fillfactor = 50);
-create index tokens_by_use on app.rate_tokens (queue_name, per_partition, partition_key, used_at);
-comment on table app.rate_tokens is 'Tokens of rate limits: as many as the limit says, for a queue and for each of its partitions. Each step that is handed out uses one, and it is free again when the window has passed: in no window of that length are there more.';
+  used_at       timestamptz not null,
+  tokens        integer not null,
+  primary key (queue_name, partition_key, used_at),
+  constraint a_token_was_used check (tokens >= 1)
+);
+create index tokens_by_use on app.rate_tokens (queue_name, used_at);
+comment on table app.rate_tokens is 'Tokens that rate limits have given out: one row per claim and partition. A token is free again when the window of its limit has passed, so that no window of that length holds more than the limit. Rows that no window reaches are deleted.';
 comment on column app.rate_tokens.queue_name is 'The queue.';
-comment on column app.rate_tokens.per_partition is 'False: of the queue as a whole; true: of one partition.';
-comment on column app.rate_tokens.partition_key is 'The partition; empty for the queue as a whole.';
-comment on column app.rate_tokens.token is 'From 1 to the limit.';
-comment on column app.rate_tokens.used_at is 'When it was last used (engine clock).';
+comment on column app.rate_tokens.partition_key is 'The partition.';
+comment on column app.rate_tokens.used_at is 'When they were used (engine clock).';
+comment on column app.rate_tokens.tokens is 'How many: one per step that was handed out.';
 
 create table app.queue_samples (
   queue_name text not null references app.queues,

@@ -45,6 +45,7 @@ create table app.runs (
 create index runs_by_status_newest_first on app.runs (status, created_at desc);
 create index runs_that_failed on app.runs (ended_at) where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
 create index forks_of_a_root on app.runs (root_id) where root_id is not null;
+create index forks_of_a_run on app.runs (forked_from) where forked_from is not null;
 comment on table app.runs is 'Runs. Only the functions of the transitions chapter write status.';
 comment on column app.runs.run_id is 'workflowID: the intent id, <root>-f<N> of a fork, or the caller''s own of a sleep.';
 comment on column app.runs.intent_id is 'What is wanted.';

@@ -27,6 +27,7 @@ create table app.gates (
   constraint an_answered_gate_has_its_reply check ((status = 'ANSWERED') = (answered_at is not null and payload is not null))
 );
 create index open_gates on app.gates (opened_at) where status = 'OPEN';
+create index open_gates_by_deadline on app.gates (expires_at, opened_at) where status = 'OPEN';
 comment on table app.gates is 'Gates that opened, or were answered ahead of time.';
 comment on column app.gates.run_id is 'The run that waits.';
 comment on column app.gates.gate_key is 'Name from the recipe, or from the handler.';

@@ -30,9 +30,10 @@ create table app.artifacts (
   constraint an_empty_step_leaves_artifact_999 check ((kind = 'none') = (idx = 999))
 );
 create index artifacts_of_a_run on app.artifacts (run_id, step_idx);
+create index artifacts_of_a_content on app.artifacts (sha256) where inline is null and kind <> 'none';
 comment on table app.artifacts is 'Artifacts of step attempts, in order; kind none when a finished step produced nothing.';
 comment on column app.artifacts.artifact_id is 'Key; GET /api/artifacts/:id.';
-comment on column app.artifacts.run_id is 'The run; queue/<name> or schedule/<name> for a control action on one of those.';
+comment on column app.artifacts.run_id is 'The run; queue/<name> or schedule/<name> for a control action on one of those, retention/purge for purges.';
 comment on column app.artifacts.step_id is 'Step that made it; OPS for a control action.';
 comment on column app.artifacts.step_idx is 'Index of that step; null for OPS.';
 comment on column app.artifacts.task_key is 'Task that made it; empty for the step itself.';

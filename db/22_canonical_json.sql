@@ -117,8 +117,8 @@ begin
     return (
       select '{' || coalesce(string_agg(to_jsonb(e.key)::text || ':' || case jsonb_typeof(e.value)
           when 'number' then case when e.value::text ~ '^-?[1-9][0-9]{0,14}$' then e.value::text else app.canonical_number(e.value::numeric) end
-          when 'object' then app.canonical_json_at(e.value, depth + 1)
-          when 'array' then app.canonical_json_at(e.value, depth + 1)
+          when 'object' then case when e.value = '{}' and depth < 500 then '{}' else app.canonical_json_at(e.value, depth + 1) end
+          when 'array' then case when e.value = '[]' and depth < 500 then '[]' else app.canonical_json_at(e.value, depth + 1) end
           else e.value::text end, ','
           order by case when octet_length(e.key) = length(e.key) then e.key else app.canonical_key(e.key) end collate "C"), '') || '}'
       from jsonb_each(value) as e);
@@ -126,8 +126,8 @@ begin
     return (
       select '[' || coalesce(string_agg(case jsonb_typeof(e.value)
           when 'number' then case when e.value::text ~ '^-?[1-9][0-9]{0,14}$' then e.value::text else app.canonical_number(e.value::numeric) end
-          when 'object' then app.canonical_json_at(e.value, depth + 1)
-          when 'array' then app.canonical_json_at(e.value, depth + 1)
+          when 'object' then case when e.value = '{}' and depth < 500 then '{}' else app.canonical_json_at(e.value, depth + 1) end
+          when 'array' then case when e.value = '[]' and depth < 500 then '[]' else app.canonical_json_at(e.value, depth + 1) end
           else e.value::text end, ',' order by e.ordinality), '') || ']'
       from jsonb_array_elements(value) with ordinality as e);
   elsif kind = 'number' then

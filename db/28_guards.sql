@@ -1,7 +1,8 @@
 -- Guards: what every writer is held to, the owner of the tables included.
 --
 --   app.enforce_transitions()   makes the triggers that refuse a change of status which app.run_transitions does not list
---   triggers                    a terminal attempt never changes · a recipe version is written once · attempts and artifacts belong to a run
+--   triggers                    a terminal attempt never changes · a recipe version is written once · attempts and artifacts belong to a run ·
+--               a run goes only when it has a tombstone, and that stays
 --
 -- Guards stand on the hot path, so a legal change costs a comparison and no call: the rows of app.run_transitions become the WHEN of the
 -- triggers (hence the dynamic SQL), and the run of new rows is looked up once per statement.
@@ -81,12 +82,12 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 begin
-  -- a run id holds no slash: queue/… and schedule/… are control actions on what is no run
+  -- a run id holds no slash: queue/…, schedule/… and retention/… are control actions on what is no run
   if exists (select from new_rows as n where not exists (select from app.runs as r where r.run_id = n.run_id))
     and exists (
       select from new_rows as n
       where not exists (select from app.runs as r where r.run_id = n.run_id)
-        and (tg_table_name <> 'artifacts' or n.step_id <> 'OPS' or n.run_id !~ '^(queue|schedule)/.'))
+        and (tg_table_name <> 'artifacts' or n.step_id <> 'OPS' or n.run_id !~ '^(queue|schedule|retention)/.'))
   then
     perform app.fail('PT404', 'run_not_found', format('a row of app.%s belongs to no run', tg_table_name));
   end if;
@@ -111,15 +112,34 @@ as $$
 begin
   if exists (select from app.run_steps as s where s.run_id = old.run_id) or exists (select from app.artifacts as a where a.run_id = old.run_id) then
     perform app.fail('PT409', 'run_has_history', format('run %s has attempts or artifacts', old.run_id), null, 'they go first');
+  elsif tg_op = 'DELETE' and not exists (select from app.purged_runs as p where p.run_id = old.run_id) then
+    perform app.fail('PT409', 'run_has_no_tombstone', format('run %s would be forgotten', old.run_id), null, 'app.purge_runs keeps its name');
   end if;
   return case tg_op when 'DELETE' then old else new end;
 end
 $$;
-comment on function app.keep_run() is 'Trigger: the other half of that foreign key. A run with attempts or artifacts is neither deleted nor renamed.';
+comment on function app.keep_run() is 'Trigger: the other half of that foreign key. A run with attempts or artifacts is neither deleted nor renamed, and none is deleted that has no tombstone.';
 
 create or replace trigger a_run_with_history_stays before delete on app.runs for each row execute function app.keep_run();
 create or replace trigger a_run_keeps_its_name before update on app.runs
   for each row when (old.run_id <> new.run_id) execute function app.keep_run();
+
+create or replace function app.keep_tombstone()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.fail('PT409', 'tombstone_stays', format('run %s was purged: its name is used up', old.run_id), null, 'take another intent');
+  return null;
+end
+$$;
+comment on function app.keep_tombstone() is 'Trigger: a tombstone never changes and never goes.';
+
+create or replace trigger a_tombstone_stays before update or delete on app.purged_runs for each row execute function app.keep_tombstone();
 
 create or replace function app.keep_final_attempt()
 returns trigger

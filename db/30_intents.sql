@@ -12,7 +12,13 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select 'ih_' || app.sha256_hex(app.canonical_json(intent));
+  -- the usual shape is written out, its keys in order: what is left are the values
+  select 'ih_' || encode(sha256(convert_to(case
+    when jsonb_typeof(intent -> 'goal') = 'string' and intent ?& array['constraints', 'inputs'] and intent - array['constraints', 'goal', 'inputs'] = '{}'
+    then '{"constraints":' || case intent -> 'constraints' when '{}' then '{}' else app.canonical_json_at(intent -> 'constraints', 2) end
+      || ',"goal":' || (intent -> 'goal')::text
+      || ',"inputs":' || case intent -> 'inputs' when '{}' then '{}' else app.canonical_json_at(intent -> 'inputs', 2) end || '}'
+    else app.canonical_json_at(intent, 1) end, 'UTF8')), 'hex');
 $$;
 comment on function app.intent_id(jsonb) is 'Id of an intent body.';
 

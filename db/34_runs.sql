@@ -8,6 +8,7 @@
 -- nothing is written. An argument that was left out means its default; recipeVersion, traceId, startedBy, appVersion, ocMode and sbxMode mean
 -- "whatever the run has" when they are left out, because their defaults change with time.
 -- Order of refusal: 400, 404, 409.
+-- Ordinary input passes at a glance (are_plain, are_welcome); what a glance does not pass is looked at rule by rule, which costs several times as much.
 
 create or replace function app.start_requests(runs jsonb)
 returns table (
@@ -92,6 +93,68 @@ as $$
 $$;
 comment on function app.start_faults(jsonb, text) is 'What policy has against a start: partition law, budget.';
 
+create or replace function app.are_plain(runs jsonb)
+returns boolean
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select jsonb_typeof(runs) = 'array' and (
+    select coalesce(bool_and(coalesce(case when jsonb_typeof(r.value) = 'object'
+      then r.value - array['intentId', 'intent', 'recipeName', 'queuePartitionKey', 'lane', 'priority', 'tenantId', 'startedBy', 'traceId'] = '{}'
+        and case
+          when not r.value ? 'intent' then jsonb_typeof(r.value -> 'intentId') = 'string' and r.value ->> 'intentId' ~ '^ih_[0-9a-f]{64}$'
+          when jsonb_typeof(r.value -> 'intent') = 'object' then not r.value ? 'intentId'
+            and (r.value -> 'intent') - array['goal', 'inputs', 'constraints'] = '{}' and jsonb_typeof(r.value #> '{intent,goal}') = 'string'
+            and r.value #>> '{intent,goal}' ~ '\S' and length(r.value #>> '{intent,goal}') <= 100000
+            and jsonb_typeof(r.value #> '{intent,inputs}') = 'object' and jsonb_typeof(r.value #> '{intent,constraints}') = 'object'
+          else false end
+        and (not r.value ? 'recipeName' or jsonb_typeof(r.value -> 'recipeName') = 'string' and r.value ->> 'recipeName' ~ '\S' and length(r.value ->> 'recipeName') <= 128)
+        and (not r.value ? 'queuePartitionKey' or jsonb_typeof(r.value -> 'queuePartitionKey') = 'string' and length(r.value ->> 'queuePartitionKey') <= 256)
+        and (not r.value ? 'lane' or r.value -> 'lane' in ('"interactive"', '"batch"'))
+        -- in the order of jsonb values only a number stands between two numbers
+        and (not r.value ? 'priority' or r.value -> 'priority' between '0' and '1000000' and (r.value -> 'priority')::text !~ '[.e]')
+        and (not r.value ? 'tenantId' or jsonb_typeof(r.value -> 'tenantId') = 'string' and r.value ->> 'tenantId' ~ '\S' and length(r.value ->> 'tenantId') <= 256)
+        and (not r.value ? 'startedBy' or jsonb_typeof(r.value -> 'startedBy') = 'string' and r.value ->> 'startedBy' ~ '\S' and length(r.value ->> 'startedBy') <= 256)
+        and (not r.value ? 'traceId' or jsonb_typeof(r.value -> 'traceId') = 'string' and r.value ->> 'traceId' ~ '^(?!0{32})[0-9a-f]{32}$')
+      end, false)), true)
+    from jsonb_array_elements(case jsonb_typeof(runs) when 'array' then runs else '[]' end) as r);
+$$;
+comment on function app.are_plain(jsonb) is 'A glance at an array of starts: true only when nothing is wrong with the shape of any. Anything else says nothing.';
+
+create or replace function app.are_welcome(runs jsonb)
+returns boolean
+language plpgsql
+stable
+parallel safe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  is_known boolean;
+  free bigint[];        -- recipes of which a run has no partition key
+  anonymous bigint[];   -- recipes of which a run does not say who starts it
+begin
+  select bool_and(q.recipe_id is not null and q.workload is null and q.budget is null and exists (select from app.intents as i where i.intent_id = q.run_id)),
+    array_agg(distinct q.recipe_id) filter (where q.partition_key = ''), array_agg(distinct q.recipe_id) filter (where q.started_by is null)
+  into is_known, free, anonymous from app.start_requests(runs) as q;
+  if not is_known or exists (select from app.recipe_gates as g where g.recipe_id = any (anonymous) and not g.self_approval) then
+    return false;
+  elsif free is not null and exists (select from app.queues as q where q.partitioned) then
+    return not exists (
+      select from app.queues as q
+      where q.partitioned and (exists (select from app.recipes as c where c.recipe_id = any (free) and c.queue_name = q.queue_name)
+        or exists (select from app.recipe_steps as c where c.recipe_id = any (free) and q.queue_name in (c.queue_name, c.fan_queue))));
+  end if;
+  return true;
+end
+$$;
+comment on function app.are_welcome(jsonb) is 'A glance at an array of starts: true only when no policy is against any, and their intents and recipes exist. False says nothing.';
+
 create or replace function app.check_start(runs jsonb, name text)
 returns void
 language plpgsql
@@ -104,6 +167,9 @@ declare
   faults jsonb;
   missing text;
 begin
+  if app.are_welcome(runs) then
+    return;
+  end if;
   select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(runs, name) as f;
   if faults is not null then
     perform app.fail('PT400', faults #>> '{0,code}', format('start_run: %s %s', faults #>> '{0,path}', faults #>> '{0,message}'),
@@ -124,6 +190,16 @@ begin
 end
 $$;
 comment on function app.check_start(jsonb, text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
+
+create or replace view app.v_started_runs as
+select r.run_id, r.intent_id, r.recipe_id, r.partition_key, r.lane, r.priority, r.workload, r.budget, r.timeout_ms, r.tenant_id, r.trace_id, r.started_by,
+  r.app_version, r.oc_mode, r.sbx_mode, r.created_at
+from app.runs as r
+union all
+select p.run_id, a.intent_id, a.recipe_id, a.partition_key, a.lane, a.priority, a.workload, a.budget, a.timeout_ms, a.tenant_id, a.trace_id, a.started_by,
+  a.app_version, a.oc_mode, a.sbx_mode, a.created_at
+from app.purged_runs as p cross join lateral jsonb_populate_record(null::app.runs, p.arguments) as a;
+comment on view app.v_started_runs is 'What every run was started with, purged ones too.';
 
 create or replace function app.check_drift(runs jsonb)
 returns void
@@ -152,7 +228,7 @@ begin
       app.drift('appVersion', r.app_version, coalesce(q.app_version, r.app_version)),
       app.drift('ocMode', r.oc_mode, coalesce(q.oc_mode, r.oc_mode)),
       app.drift('sbxMode', r.sbx_mode, coalesce(q.sbx_mode, r.sbx_mode))], null)) as drift
-    from app.start_requests(runs) as q join app.runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id) as d
+    from app.start_requests(runs) as q join app.v_started_runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id) as d
   where d.drift <> '[]' order by d.ord limit 1;
   if found then
     perform app.fail('PT409', 'drift', format('run %s exists with other arguments: %s', found_drift.run_id,
@@ -161,7 +237,7 @@ begin
   end if;
 
   select q.run_id, q.recipe_name, q.recipe_status into found_drift from app.start_requests(runs) as q
-  where not exists (select from app.runs as r where r.run_id = q.run_id) limit 1;
+  where not exists (select from app.v_started_runs as r where r.run_id = q.run_id) limit 1;
   if found then
     perform app.fail('PT409', 'recipe_not_active', format('recipe %s is not active', found_drift.recipe_name),
       jsonb_build_object('status', coalesce(found_drift.recipe_status, 'draft')), format('select app.activate_recipe(%L)', found_drift.recipe_name));
@@ -177,19 +253,23 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   t timestamptz := app.now();
-  started text[];
+  started app.runs[];
+  others text[];   -- those that do not just stand in line now
+  has_timeouts boolean;
 begin
   perform app.check_start(runs, name);
   with new as (
-    insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, queue_seq, app_version, trace_id, tenant_id,
+    insert into app.runs as r (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, queue_seq, app_version, trace_id, tenant_id,
       oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at, started_by, is_chain)
     select p.run_id, p.run_id, p.recipe_id, p.queue_name, p.partition_key, p.lane, p.priority, p.queue_seq,
-      coalesce(p.app_version, app.setting('app_version')), coalesce(p.trace_id, replace(gen_random_uuid()::text, '-', '')), p.tenant_id,
-      coalesce(p.oc_mode, app.setting('oc_mode')), coalesce(p.sbx_mode, app.setting('sbx_mode')), p.workload, p.budget, p.timeout_ms, t, t, p.started_by,
-      p.is_chain
+      coalesce(p.app_version, (select app.setting('app_version'))), coalesce(p.trace_id, replace(gen_random_uuid()::text, '-', '')), p.tenant_id,
+      coalesce(p.oc_mode, (select app.setting('oc_mode'))), coalesce(p.sbx_mode, (select app.setting('sbx_mode'))), p.workload, p.budget, p.timeout_ms, t, t,
+      p.started_by, p.is_chain
     from (
       -- the place in line follows the order given, the locks follow run_id
       select q.*, nextval('app.queue_position') as queue_seq
@@ -197,26 +277,34 @@ begin
       order by q.ord) as p
     order by p.run_id
     on conflict do nothing
-    returning run_id
+    returning r as run
   )
-  select array_agg(new.run_id) into started from new;
+  select array_agg(new.run order by (new.run).queue_seq), bool_or((new.run).timeout_ms is not null) into started, has_timeouts from new;
+  started := app.drop_purged(started);
 
   if coalesce(cardinality(started), 0) < jsonb_array_length(runs) then
     perform app.check_drift(runs);
   end if;
   if started is not null then
-    insert into app.timers (kind, run_id, fire_at, created_at)
-    select 'run_timeout', r.run_id, t + r.timeout_ms * interval '1 ms', t from app.runs as r
-    where r.run_id = any (started) and r.timeout_ms is not null;
-    perform app.enter_first_steps(started, t);
+    if has_timeouts then
+      insert into app.timers (kind, run_id, fire_at, created_at)
+      select 'run_timeout', r.run_id, t + r.timeout_ms * interval '1 ms', t from unnest(started) as r where r.timeout_ms is not null;
+    end if;
+    others := app.enqueue_first_steps(started, t);
+    if others is not null then
+      perform app.enter_first_steps(others, t);
+    end if;
+  end if;
+  if others is null and cardinality(started) = jsonb_array_length(runs) then
+    return app.new_headers(started);
   end if;
   return (
-    select jsonb_agg(h.header || jsonb_build_object('isReplay',
-        not coalesce(h.run_id = any (started), false) or exists (
-          select from jsonb_array_elements(runs) with ordinality as e where e.value ->> 'intentId' = h.run_id and e.ordinality < r.ordinality))
-      order by r.ordinality)
-    from jsonb_array_elements(runs) with ordinality as r
-      join app.run_headers(array(select distinct e.value ->> 'intentId' from jsonb_array_elements(runs) as e)) as h on h.run_id = r.value ->> 'intentId');
+    select jsonb_agg(h.header || jsonb_build_object('isReplay', e.n > 1 or not coalesce(h.run_id = any (array(select s.run_id from unnest(started) as s)), false))
+      order by e.ordinality)
+    from (
+        select r.value ->> 'intentId' as run_id, r.ordinality, row_number() over (partition by r.value ->> 'intentId' order by r.ordinality) as n
+        from jsonb_array_elements(runs) with ordinality as r) as e
+      join app.start_headers(array(select distinct r.value ->> 'intentId' from jsonb_array_elements(runs) as r)) as h using (run_id));
 end
 $$;
 comment on function app.begin_runs(jsonb, text) is 'Starts or replays runs. runs: an array of {intentId, options…} whose shapes were checked.';
@@ -229,17 +317,22 @@ parallel unsafe
 security definer
 set search_path = ''
 as $$
+declare
+  given jsonb;
 begin
-  perform app.refuse('start_run', (
-    select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path), '[]')
-    from (
-      select f.path, f.message from app.option_faults(jsonb_build_array(coalesce(start_run.options, 'null')), 'options') as f
-      union all select 'intentId', 'is required' where start_run.intent_id is null
-      union all select 'intentId', 'must match ^ih_[0-9a-f]{64}$' where start_run.intent_id !~ '^ih_[0-9a-f]{64}$'
-      union all select k.key, 'is unknown: the intent is the first argument'
-        from jsonb_object_keys(case jsonb_typeof(start_run.options) when 'object' then start_run.options else '{}' end) as k (key)
-        where k.key in ('intentId', 'intent')) as f));
-  return app.begin_runs(jsonb_build_array(start_run.options || jsonb_build_object('intentId', start_run.intent_id)), 'options') -> 0;
+  given := jsonb_build_array(case jsonb_typeof(start_run.options) when 'object' then start_run.options || jsonb_build_object('intentId', start_run.intent_id) end);
+  if start_run.options ?| array['intentId', 'intent'] or not app.are_plain(given) then
+    perform app.refuse('start_run', (
+      select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path), '[]')
+      from (
+        select f.path, f.message from app.option_faults(jsonb_build_array(coalesce(start_run.options, 'null')), 'options') as f
+        union all select 'intentId', 'is required' where start_run.intent_id is null
+        union all select 'intentId', 'must match ^ih_[0-9a-f]{64}$' where start_run.intent_id !~ '^ih_[0-9a-f]{64}$'
+        union all select k.key, 'is unknown: the intent is the first argument'
+          from jsonb_object_keys(case jsonb_typeof(start_run.options) when 'object' then start_run.options else '{}' end) as k (key)
+          where k.key in ('intentId', 'intent')) as f));
+  end if;
+  return app.begin_runs(given, 'options') -> 0;
 end
 $$;
 comment on function app.start_run(text, jsonb) is
@@ -259,23 +352,25 @@ begin
   if jsonb_typeof(start_runs.runs) is distinct from 'array' then
     perform app.refuse('start_runs', '[{"path": "runs", "message": "must be an array"}]');
   end if;
-  perform app.refuse('start_runs', (
-    select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
-    from (
-      select f.path, f.message from app.option_faults(start_runs.runs, 'runs[]') as f
-      union all
-      select format('runs[%s].intentId', r.ordinality - 1), 'is required, or intent, and not both'
-      from jsonb_array_elements(start_runs.runs) with ordinality as r
-      where jsonb_typeof(r.value) = 'object' and (nullif(r.value -> 'intentId', 'null') is null) = (nullif(r.value -> 'intent', 'null') is null)
-      union all
-      select regexp_replace(f.path, '\]', '].intent'), f.message
-      from app.faults('create_intent', (
-        -- all at once; in place of a run without one an intent that has no fault
-        select coalesce(jsonb_agg(case jsonb_typeof(r.value -> 'intent') when 'object' then r.value -> 'intent'
-          else '{"goal": "-", "inputs": {}, "constraints": {}}' end order by r.ordinality), '[]')
-        from jsonb_array_elements(start_runs.runs) with ordinality as r), 'runs[]') as f) as f));
-  with request as (
-    select r.ordinality, r.value, app.intent_body(r.value -> 'intent') as body
+  if not app.are_plain(start_runs.runs) then
+    perform app.refuse('start_runs', (
+      select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
+      from (
+        select f.path, f.message from app.option_faults(start_runs.runs, 'runs[]') as f
+        union all
+        select format('runs[%s].intentId', r.ordinality - 1), 'is required, or intent, and not both'
+        from jsonb_array_elements(start_runs.runs) with ordinality as r
+        where jsonb_typeof(r.value) = 'object' and (nullif(r.value -> 'intentId', 'null') is null) = (nullif(r.value -> 'intent', 'null') is null)
+        union all
+        select regexp_replace(f.path, '\]', '].intent'), f.message
+        from app.faults('create_intent', (
+          -- all at once; in place of a run without one an intent that has no fault
+          select coalesce(jsonb_agg(case jsonb_typeof(r.value -> 'intent') when 'object' then r.value -> 'intent'
+            else '{"goal": "-", "inputs": {}, "constraints": {}}' end order by r.ordinality), '[]')
+          from jsonb_array_elements(start_runs.runs) with ordinality as r), 'runs[]') as f) as f));
+  end if;
+  with request as materialized (
+    select r.ordinality, r.value, case when r.value ? 'intent' then app.intent_body(r.value -> 'intent') end as body
     from jsonb_array_elements(start_runs.runs) with ordinality as r
   ), known as materialized (
     select q.ordinality, q.value - 'intent' || jsonb_build_object('intentId', coalesce(q.value ->> 'intentId', app.intent_id(q.body))) as value, q.body

@@ -64,6 +64,24 @@ as $$
 $$;
 comment on function app.next_action(app.runs) is 'APPROVE_PLAN, REPLY_GATE, REPAIR, RESUME or null: what a human can do.';
 
+create or replace function app.run_header(run app.runs, recipe text, version integer, updated_at timestamptz, next_action text, last_step text, stale boolean)
+returns jsonb
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'workflowID', run.run_id, 'status', run.status, 'workflowName', recipe, 'recipe', jsonb_build_object('name', recipe, 'version', version),
+    'queueName', run.queue_name, 'queuePartitionKey', nullif(run.partition_key, ''), 'lane', run.lane, 'priority', run.priority,
+    'createdAt', floor(extract(epoch from run.created_at) * 1000)::bigint, 'updatedAt', floor(extract(epoch from updated_at) * 1000)::bigint,
+    'nextAction', next_action, 'lastStep', last_step, 'error', run.error, 'traceId', run.trace_id, 'traceUrl', null,
+    'appVersion', run.app_version, 'ocMode', run.oc_mode, 'sbxMode', run.sbx_mode, 'forkedFrom', run.forked_from, 'stale', stale);
+$$;
+comment on function app.run_header(app.runs, text, integer, timestamptz, text, text, boolean) is
+  'A run header. Times are epoch ms; traceUrl is filled by whoever knows the trace viewer.';
+
 create or replace function app.run_headers(run_ids text[])
 returns table (run_id text, header jsonb)
 language sql
@@ -72,12 +90,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select r.run_id, jsonb_build_object(
-    'workflowID', r.run_id, 'status', r.status, 'workflowName', c.name, 'recipe', jsonb_build_object('name', c.name, 'version', c.version),
-    'queueName', r.queue_name, 'queuePartitionKey', nullif(r.partition_key, ''), 'lane', r.lane, 'priority', r.priority,
-    'createdAt', app.epoch_ms(r.created_at), 'updatedAt', app.epoch_ms(greatest(r.updated_at, s.ended_at, s.started_at)),
-    'nextAction', app.next_action(r), 'lastStep', s.step_id, 'error', r.error, 'traceId', r.trace_id, 'traceUrl', null,
-    'appVersion', r.app_version, 'ocMode', r.oc_mode, 'sbxMode', r.sbx_mode, 'forkedFrom', r.forked_from, 'stale', app.is_stale(r))
+  select r.run_id, app.run_header(r, c.name, c.version, greatest(r.updated_at, s.ended_at, s.started_at), app.next_action(r), s.step_id, app.is_stale(r))
   from app.runs as r
     join app.recipes as c on c.recipe_id = r.recipe_id
     left join lateral (
@@ -86,7 +99,51 @@ as $$
       order by s.idx desc, s.attempt desc limit 1) as s on true
   where r.run_id = any (run_ids);
 $$;
-comment on function app.run_headers(text[]) is 'Run headers as jsonb. Times are epoch ms; traceUrl is filled by whoever knows the trace viewer.';
+comment on function app.run_headers(text[]) is 'The headers of runs.';
+
+create or replace function app.new_headers(started app.runs[])
+returns jsonb
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+  with version as materialized (
+    select v.app_version, not exists (select from app.workers as w where w.app_version = v.app_version and app.is_alive(w)) as is_stale
+    from (select distinct r.app_version from unnest(started) as r) as v
+  )
+  select jsonb_agg(app.run_header(r, c.name, c.version, r.updated_at, null, null, v.is_stale) || '{"isReplay": false}' order by r.queue_seq)
+  from unnest(started) as r join app.recipes as c on c.recipe_id = r.recipe_id join version as v on v.app_version = r.app_version;
+$$;
+comment on function app.new_headers(app.runs[]) is 'The headers of runs that were just started and stand in line, in order, each with isReplay.';
+
+create or replace function app.purged_header(run_id text)
+returns jsonb
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select p.header || jsonb_build_object('nextAction', null, 'stale', false, 'purgedAt', app.epoch_ms(p.purged_at)) from app.purged_runs as p where p.run_id = $1;
+$$;
+comment on function app.purged_header(text) is 'The last header of a purged run, with purgedAt, or null. Nobody can do anything about it any more.';
+
+create or replace function app.purged_refusal(run_id text)
+returns jsonb
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select jsonb_build_object('sqlstate', 'PT404', 'code', 'run_purged', 'message', format('run %s was purged', p.run_id), 'hint', format('select app.get_run(%L) has its last header', p.run_id))
+  from app.purged_runs as p where p.run_id = $1;
+$$;
+comment on function app.purged_refusal(text) is 'What every call but a start and get_run answers for a purged run, as app.control_refusal says it; else null.';
 
 create or replace function app.check_run(run_id text)
 returns void
@@ -99,11 +156,12 @@ as $$
 begin
   perform app.check_input('run', jsonb_build_object('run_id', check_run.run_id));
   if not exists (select from app.runs as r where r.run_id = check_run.run_id) then
+    perform app.raise_refusal(app.purged_refusal(check_run.run_id));
     perform app.fail('PT404', 'run_not_found', format('no run %s', check_run.run_id), null, 'select app.list_runs()');
   end if;
 end
 $$;
-comment on function app.check_run(text) is 'Raises PT400 without a run id, PT404 for an unknown one.';
+comment on function app.check_run(text) is 'Raises PT400 without a run id, PT404 for an unknown one, and for a purged one (run_purged).';
 
 create or replace function app.get_run(run_id text)
 returns jsonb
@@ -113,12 +171,20 @@ parallel unsafe
 security definer
 set search_path = ''
 as $$
+declare
+  found_header jsonb;
 begin
-  perform app.check_run(get_run.run_id);
-  return (select h.header from app.run_headers(array[get_run.run_id]) as h);
+  select h.header into found_header from app.run_headers(array[get_run.run_id]) as h;
+  if not found then
+    found_header := app.purged_header(get_run.run_id);
+    if found_header is null then
+      perform app.check_run(get_run.run_id);
+    end if;
+  end if;
+  return found_header;
 end
 $$;
-comment on function app.get_run(text) is 'The header of a run: status, nextAction, lastStep, error, stale and what it was started with. PT404.';
+comment on function app.get_run(text) is 'The header of a run: status, nextAction, lastStep, error, stale and what it was started with; of a purged run the last one, with purgedAt. PT404.';
 
 create or replace function app.artifact_ref(artifact app.artifacts)
 returns jsonb
@@ -170,7 +236,7 @@ security definer
 set search_path = ''
 as $$
 begin
-  -- the audit trail of a queue or a schedule is listed, too
+  -- the audit trail of a queue, a schedule or the purges is listed, too
   if coalesce(position('/' in list_artifacts.run_id), 0) = 0
     or not exists (select from app.artifacts as a where a.run_id = list_artifacts.run_id and a.step_id = 'OPS')
   then
@@ -181,7 +247,7 @@ begin
     from app.artifacts as a where a.run_id = list_artifacts.run_id);
 end
 $$;
-comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order; or the audit trail of queue/<name> or schedule/<name>. PT404.';
+comment on function app.list_artifacts(text) is 'All artifacts of a run, without their bytes, in step order; or the audit trail of queue/<name>, schedule/<name> or retention/purge. PT404.';
 
 create or replace function app.get_artifact(artifact_id bigint)
 returns setof app.artifact_content

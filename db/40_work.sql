@@ -203,9 +203,11 @@ begin
   end if;
   finished := case when is_plain then accepted else app.settle_results(accepted, t) end;
 
-  -- on a paused queue lanes stop at the step boundary
-  kept := app.advance(finished, worker => worker, t => t, work_lanes => not drain and not exists (
-    select from app.queues as q where q.paused_at is not null and q.queue_name in (select f.queue_name from unnest(finished) as f)));
+  -- lanes of a paused queue or partition stop at the step boundary
+  if exists (select from app.queues as q where q.paused_at is not null) or exists (select from app.partitions as p where p.paused_at is not null) then
+    finished := app.stop_paused(finished);
+  end if;
+  kept := app.advance(finished, worker => worker, t => t, work_lanes => not drain);
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
   from unnest(accepted) as l
   where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
@@ -214,6 +216,29 @@ begin
 end
 $$;
 comment on function app.commit_results(app.lane_result[], text, boolean, timestamptz) is 'Keeps what accepted results leave behind and moves their runs on; returns the lanes that go on with the same worker.';
+
+create or replace function app.stop_paused(finished app.lane_result[])
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  i integer;
+begin
+  for i in
+    select f.ordinality from unnest(finished) with ordinality as f join app.runs as r on r.run_id = f.run_id
+    where exists (select from app.queues as q where q.queue_name = f.queue_name and q.paused_at is not null)
+      or exists (select from app.partitions as p where p.queue_name = f.queue_name and p.partition_key = r.partition_key and p.paused_at is not null)
+  loop
+    finished[i].msg_id := null;
+  end loop;
+  return finished;
+end
+$$;
+comment on function app.stop_paused(app.lane_result[]) is 'Lanes of paused queues and partitions keep no lease: their next step goes in line.';
 
 create or replace function app.settle_results(accepted app.lane_result[], t timestamptz)
 returns app.lane_result[]
@@ -291,6 +316,7 @@ begin
     perform app.recover_leases();
     perform app.fire_timers();
     perform app.fire_schedules();
+    perform app.sample_queues();
   end if;
   if exists (select from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w where w.value <> '0')
     and not exists (select from app.workers as w where w.worker = work.worker and w.stopped_at is null)
@@ -298,11 +324,11 @@ begin
     perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work.worker), null, 'call app.register_worker first');
   end if;
   for wanted in
-    select w.key, w.value::integer as n from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w
+    select w.key, w.value::integer as n, app.has_limits(q) as limited from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w
       join app.queues as q on q.queue_name = w.key and q.paused_at is null order by w.key
   loop
     if wanted.n > 0 then
-      return query select * from app.claim(work.worker, coalesce(work.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n);
+      return query select * from app.claim(work.worker, coalesce(work.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n, wanted.limited);
     end if;
   end loop;
 end

@@ -109,6 +109,38 @@ end
 $$;
 comment on function app.enter_steps(text[], integer[], timestamptz) is 'Steps whose turn has come: skipped, behind their gates, or begun. Returns those that are over at once.';
 
+create or replace function app.enqueue_first_steps(started app.runs[], t timestamptz)
+returns text[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  others text[];
+  woken text[];
+begin
+  with first as materialized (
+    select r as run, c.step_id, c.queue_name, coalesce(r.is_chain and c.handler is not null and not c.is_gated and c.condition is null, false) as is_plain
+    from unnest(started) as r left join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = 0
+  ), step as (
+    insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority, queue_seq, enqueued_at)
+    select (f.run).run_id, 0, 1, f.step_id, 'ENQUEUED', f.queue_name, (f.run).app_version, (f.run).partition_key, (f.run).priority, (f.run).queue_seq, t
+    from first as f where f.is_plain
+  )
+  select array_agg((f.run).run_id) filter (where not f.is_plain), array_agg(distinct f.queue_name) filter (where f.is_plain) into others, woken from first as f;
+  if woken is not null then
+    perform app.wake_runners(woken);
+  end if;
+  return others;
+end
+$$;
+comment on function app.enqueue_first_steps(app.runs[], timestamptz) is
+  'The usual start: puts the first step of new runs in line. Returns the runs that begin otherwise: behind a gate, with a condition, asleep, fanned out, or as a graph.';
+
 create or replace function app.enter_first_steps(run_ids text[], t timestamptz)
 returns void
 language plpgsql

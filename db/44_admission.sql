@@ -1,14 +1,17 @@
--- Admission: who is next. Steps wait as rows; a claim takes them partition by partition, round robin, and leases them to the worker.
+-- Admission: who is next. Steps wait as rows; a claim takes them partition by partition, in weighted round robin, and leases them to the worker.
 --
---   app.claim(worker, app_version, queue, n) → setof app.assignment
+--   app.claim(worker, app_version, queue, n, limited) → setof app.assignment
 --
--- Each call looks at no more than n partitions, starting after the one where this connection stopped (a session setting: no table is
--- written for it, and a lost one costs nothing). Within a partition the lower priority number goes first, then the older run.
--- Invariant: one partition's backlog never delays another's first claim. A claim never waits for a lock.
+-- Each call looks at no more than n partitions (at a thousand, where some are full or paused), starting where this connection stopped: a session
+-- setting "round left start", so that no table is written for it, and a lost one costs nothing. A turn of a partition is its weight times
+-- what falls to each; a claim that is too small for a turn leaves the rest of it for the next. Within a partition the lower priority number
+-- goes first, then the older run; in every fourth round a step that has aged goes before both.
+-- Invariant: one partition's backlog never delays another's first claim, and no priority another for ever. A claim never waits for a lock,
+-- except for the other claims of a queue with limits (chapter 45).
 
-create or replace function app.next_partitions(queue text, version text, after text, n integer)
+create or replace function app.next_partitions(queue text, version text, start text, n integer)
 returns text[]
-language sql
+language plpgsql
 stable
 parallel unsafe
 security invoker
@@ -16,10 +19,11 @@ set search_path = ''
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
+begin
   -- a loose index scan: one index probe per partition, however long its backlog
-  with recursive part (partition_key) as (
+  return array(with recursive part (partition_key) as (
     (select s.partition_key from app.run_steps as s
-     where s.queue_name = queue and s.app_version = version and s.queue_seq is not null and s.partition_key > after
+     where s.queue_name = queue and s.app_version = version and s.queue_seq is not null and s.partition_key >= start
      order by s.partition_key limit 1)
     union all
     select (
@@ -28,13 +32,14 @@ as $$
       order by s.partition_key limit 1)
     from part where part.partition_key is not null
   )
-  select array(select part.partition_key from part where part.partition_key is not null limit n);
+  select part.partition_key from part where part.partition_key is not null limit n);
+end
 $$;
-comment on function app.next_partitions(text, text, text, integer) is 'Up to n partitions with a backlog whose key is greater than after, in order.';
+comment on function app.next_partitions(text, text, text, integer) is 'Up to n partitions with a backlog whose key is not less than start, in order.';
 
-create or replace function app.pick(queue text, version text, partitions text[], skip text[], n integer)
+create or replace function app.pick(queue text, version text, partitions text[], quotas integer[], skip text[], n integer, fronts jsonb)
 returns app.run_steps[]
-language sql
+language plpgsql
 volatile
 parallel unsafe
 security invoker
@@ -42,21 +47,131 @@ set search_path = ''
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
-  select array_agg(x.s) from (
+begin
+  return (select array_agg(x.s) from (
     select line.s
-    from unnest(partitions) with ordinality as p (partition_key, ordinality)
+    from unnest(partitions, quotas) with ordinality as p (partition_key, quota, ordinality)
       cross join lateral (
         select s from app.run_steps as s
         where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.queue_seq is not null
+          and (s.priority, s.queue_seq) >= (coalesce((fronts -> p.partition_key ->> 0)::integer, 0), coalesce((fronts -> p.partition_key ->> 1)::bigint, 0))
           and s.run_id <> all (skip)
         order by s.priority, s.queue_seq, s.task_idx
-        limit 1 + (n - 1) / cardinality(partitions)
+        limit p.quota
         for update skip locked) as line
-    limit n) as x;
+    limit n) as x);
+end
 $$;
-comment on function app.pick(text, text, text[], text[], integer) is 'Locks up to n waiting steps, an equal share from each partition, and skips those that somebody else is taking and those of the runs in skip.';
+comment on function app.pick(text, text, text[], integer[], text[], integer, jsonb) is
+  'Locks up to n waiting steps, no more of a partition than its quota, from its front on (chapter 41), and skips those that somebody else is taking and those of the runs in skip.';
 
-create or replace function app.claim(worker text, app_version text, queue text, n integer)
+create or replace function app.pick_aged(queue text, version text, partitions text[], quotas integer[], until timestamptz, n integer)
+returns app.run_steps[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return (select array_agg(x.s) from (
+    select line.s
+    from unnest(partitions, quotas) with ordinality as p (partition_key, quota, ordinality)
+      cross join lateral (
+        -- behind the first priority: the one whose front has waited longest; a probe for each, the first twenty of them
+        with recursive front (priority, enqueued_at, n) as (
+          (select s.priority, null::timestamptz, 0 from app.run_steps as s
+           where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.queue_seq is not null and p.quota > 0
+           order by s.priority limit 1)
+          union all
+          select f.priority, f.enqueued_at, front.n + 1
+          from front cross join lateral (
+            select s.priority, s.enqueued_at from app.run_steps as s
+            where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.queue_seq is not null and s.priority > front.priority
+            order by s.priority, s.queue_seq limit 1) as f
+          where front.n < 20
+        )
+        select front.priority from front where front.enqueued_at <= until order by front.enqueued_at limit 1) as aged
+      cross join lateral (
+        select s from app.run_steps as s
+        where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.priority = aged.priority and s.queue_seq is not null
+          and s.enqueued_at <= until
+        order by s.queue_seq, s.task_idx
+        limit p.quota
+        for update skip locked) as line
+    limit n) as x);
+end
+$$;
+comment on function app.pick_aged(text, text, text[], integer[], timestamptz, integer) is
+  'Locks up to n steps that have waited since until behind others of a lower priority number in their partition, no more of each than its quota.';
+
+create or replace function app.and_round(keys text[], from_the_start text[], n integer)
+returns text[]
+language plpgsql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+  return keys || array(
+    select p.key from unnest(from_the_start) with ordinality as p (key, ordinality) where p.key <> all (keys) order by p.ordinality limit n - cardinality(keys));
+end
+$$;
+comment on function app.and_round(text[], text[], integer) is
+  'Partitions to the end of the line, and then those from its start, up to n.';
+
+create or replace function app.pick_fairly(queue text, version text, keys text[], turns integer[], widest integer, n integer, round integer, until timestamptz, fronts jsonb)
+returns app.run_steps[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  aged app.run_steps[];
+begin
+  if until is not null and fronts is null and round % 4 + widest >= 4 then
+    aged := app.pick_aged(queue, version, keys,
+      array(select (round + least(k.turn, n)) / 4 - round / 4 from unnest(turns) with ordinality as k (turn, ordinality) order by k.ordinality), until, n);
+  end if;
+  if aged is null then
+    return app.pick(queue, version, keys, turns, '{}', n, fronts);
+  elsif cardinality(aged) = n then
+    return aged;
+  end if;
+  return aged || app.pick(queue, version, keys,
+    array(
+      select k.turn - (select count(*)::integer from unnest(aged) as a where a.partition_key = k.key)
+      from unnest(keys, turns) with ordinality as k (key, turn, ordinality) order by k.ordinality),
+    array(select a.run_id from unnest(aged) as a), n - cardinality(aged), fronts);
+end
+$$;
+comment on function app.pick_fairly(text, text, text[], integer[], integer, integer, integer, timestamptz, jsonb) is
+  'Picks up to n steps, from each partition its turn; of every four of them one for a step that has waited since until. round: where this is counted from; widest: the widest turn.';
+
+create or replace function app.open_lines(keys text[], weights integer[], rooms integer[], turns integer[], picked app.run_steps[])
+returns table (open_keys text[], open_weights integer[], open_rooms integer[])
+language plpgsql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+  return query
+    select array_agg(k.key order by k.ordinality), array_agg(k.weight order by k.ordinality), array_agg(k.room order by k.ordinality)
+    from unnest(keys, weights, rooms, turns) with ordinality as k (key, weight, room, turn, ordinality)
+    where k.turn > 0 and k.turn <= (select count(*) from unnest(picked) as p where p.partition_key = k.key);
+end
+$$;
+comment on function app.open_lines(text[], integer[], integer[], integer[], app.run_steps[]) is
+  'The partitions that gave their whole turn: only those may have more.';
+
+create or replace function app.claim(worker text, app_version text, queue text, n integer, limited boolean)
 returns setof app.assignment
 language plpgsql
 volatile
@@ -68,42 +183,110 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   cursor_name text := 'sisu.cursor_' || lower(queue);
-  after text := coalesce(current_setting(cursor_name, true), '');
-  parts text[];
+  place text := coalesce(nullif(current_setting(cursor_name, true), ''), floor(random() * 4)::text || ' 0 ');
+  round integer := split_part(place, ' ', 1)::integer;
+  rest integer := split_part(place, ' ', 2)::integer;
+  start text := substr(place, length(split_part(place, ' ', 1)) + length(split_part(place, ' ', 2)) + 3);
+  rules app.queues;
+  is_special boolean;     -- partitions are not alike
+  keys text[];
+  weights integer[];
+  rooms integer[];
+  turns integer[];
+  widest integer;
   picked app.run_steps[];
   free app.run_steps[];
-  skip text[] := '{}'::text[];
+  skip text[];            -- runs that somebody holds at this moment; null in the first round
   missing integer := n;
+  fronts jsonb := app.fronts(queue, claim.app_version);
+  read bigint := app.entries_read('app.backlog_in_line');
+  t timestamptz;
 begin
-  parts := app.next_partitions(queue, claim.app_version, after, n);
-  if cardinality(parts) < n then
-    -- round again from the start, where '' is the partition of runs without a key
-    parts := parts || array(
-      select p.partition_key
-      from (
-        select '' as partition_key where exists (
-          select from app.run_steps as s
-          where s.queue_name = queue and s.app_version = claim.app_version and s.partition_key = '' and s.queue_seq is not null)
-        union all select unnest(app.next_partitions(queue, claim.app_version, '', n))) as p
-      where p.partition_key <> all (parts) limit n - cardinality(parts));
+  perform app.lock_queue(queue, limited);
+  t := app.now();
+  select q.* into rules from app.queues as q where q.queue_name = queue and q.paused_at is null;
+  if rules.queue_name is null or (not limited and app.has_limits(rules)) then
+    return; -- paused or limited a moment ago: the next call knows
   end if;
-  while cardinality(parts) > 0 and missing > 0 loop
-    picked := app.pick(queue, claim.app_version, parts, skip, missing);
-    exit when picked is null;
-    free := app.begin_steps(picked);
-    if cardinality(free) > 0 then
-      perform set_config(cursor_name, free[cardinality(free)].partition_key, false);
-      return query select * from app.lease_steps(worker, queue, free);
+  is_special := limited or exists (select from app.partitions as p where p.queue_name = queue);
+  if is_special then
+    select o.keys, o.weights, o.rooms, o.room, o.seen into keys, weights, rooms, missing, place from app.open_queue(rules, worker, app_version, start, n, t) as o;
+    if cardinality(keys) = 0 then
+      perform set_config(cursor_name, round || ' 0 ' || place, false);
     end if;
-    exit when (cardinality(parts) = 1 and cardinality(free) = cardinality(picked)) or cardinality(skip) > 100;
+  elsif fronts is not null then
+    keys := app.keys_of(fronts, start);
+  else
+    keys := app.next_partitions(queue, app_version, start, n);
+    if cardinality(keys) < n and start <> '' then
+      keys := app.and_round(keys, app.next_partitions(queue, app_version, '', n), n);
+    end if;
+  end if;
+
+  while cardinality(keys) > 0 and missing > 0 and coalesce(cardinality(skip), 0) <= 100 loop
+    widest := 1 + (missing - 1) / cardinality(keys);
+    turns := case when is_special then app.turns(weights, rooms, missing) else array_fill(widest, array[cardinality(keys)]) end;
+    if skip is null and rest > 0 and keys[1] = start then
+      turns[1] := least(turns[1], rest);
+    end if;
+    picked := case when skip is null then app.pick_fairly(queue, app_version, keys, turns, case when is_special then 100 else widest end, missing, round, t - rules.ageing_seconds * interval '1 second', fronts)
+      else app.pick(queue, app_version, keys, turns, skip, missing, fronts) end;
+    perform app.keep_fronts(queue, app_version, fronts, keys, picked, app.entries_read('app.backlog_in_line') - read - coalesce(cardinality(picked), 0));
+    exit when picked is null;
+    fronts := coalesce(fronts, app.fronts(queue, app_version));
+    if skip is null then
+      perform set_config(cursor_name, app.next_place(case when cardinality(keys) < missing or keys[cardinality(keys)] collate "C" < start then round + widest else round end, keys, turns, picked, missing), false);
+      skip := '{}';
+    end if;
+    free := app.begin_steps(picked, t);
+    if cardinality(free) < cardinality(picked) then
+      skip := skip || array(select k.run_id from unnest(picked) as k where k.run_id <> all (array(select f.run_id from unnest(free) as f)));
+    end if;
+    if cardinality(free) > 0 then
+      if rules.rate_limit is not null or rules.rate_limit_per_partition is not null then
+        perform app.use_tokens(rules, free, t);
+      end if;
+      if is_special then
+        rooms := app.less_room(keys, rooms, free);
+      end if;
+      return query select * from app.lease_steps(worker, queue, free, t);
+    end if;
+    if cardinality(picked) < missing then
+      select o.* into keys, weights, rooms from app.open_lines(keys, weights, rooms, turns, picked) as o;
+    end if;
     missing := missing - cardinality(free);
-    skip := skip || array(select k.run_id from unnest(picked) as k where k.run_id <> all (array(select f.run_id from unnest(free) as f)));
   end loop;
+  if cardinality(keys) = 0 then
+    perform app.keep_fronts(queue, app_version, fronts, keys, null, app.entries_read('app.backlog_in_line') - read);
+  end if;
 end
 $$;
-comment on function app.claim(text, text, text, integer) is 'Leases up to n waiting steps of a queue to a worker, fairly over the partitions.';
+comment on function app.claim(text, text, text, integer, boolean) is
+  'Leases up to n waiting steps of a queue to a worker, fairly over the partitions and within the limits. limited: whether the queue had limits just now.';
 
-create or replace function app.begin_steps(picked app.run_steps[])
+create or replace function app.next_place(round integer, keys text[], turns integer[], picked app.run_steps[], n integer)
+returns text
+language plpgsql
+volatile
+parallel safe
+security invoker
+set search_path = ''
+as $$
+declare
+  last text := picked[cardinality(picked)].partition_key;
+  turn integer := turns[array_position(keys, last)];
+  rest integer := 0;
+begin
+  if turn > 1 and cardinality(picked) = n then
+    rest := turn - (select count(*) from unnest(picked) as p where p.partition_key = last);
+  end if;
+  return round % 4 || ' ' || rest || ' ' || last || case when rest = 0 then chr(1) else '' end;
+end
+$$;
+comment on function app.next_place(integer, text[], integer[], app.run_steps[], integer) is
+  'Where the next claim of this connection begins: in the partition whose turn was cut short, else behind the last one.';
+
+create or replace function app.begin_steps(picked app.run_steps[], t timestamptz)
 returns app.run_steps[]
 language plpgsql
 volatile
@@ -114,20 +297,22 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  t timestamptz := app.now();
+  ids text[] := array(select s.run_id from unnest(picked) as s);
+  fresh text[];
 begin
-  update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t
-  where r.run_id in (
-    select k.run_id from app.runs as k
-    where k.run_id = any (array(select s.run_id from unnest(picked) as s)) and k.status = 'ENQUEUED'
-    order by k.run_id for no key update skip locked);
-  return array(
-    select picked[i] from generate_subscripts(picked, 1) as i join app.runs as r on r.run_id = picked[i].run_id where r.status in ('PENDING', 'WAITING_INPUT') order by i);
+  -- by key, never by status: an index on that leads to all that wait
+  fresh := array(
+    select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' = 'ENQUEUED' order by r.run_id for no key update skip locked);
+  if cardinality(fresh) > 0 then
+    update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t where r.run_id = any (fresh);
+  end if;
+  ids := array(select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' in ('PENDING', 'WAITING_INPUT'));
+  return array(select picked[i] from generate_subscripts(picked, 1) as i where picked[i].run_id = any (ids) order by i);
 end
 $$;
-comment on function app.begin_steps(app.run_steps[]) is 'Runs at their first claim become PENDING. Returns the steps that may begin: not those whose run somebody holds at this moment.';
+comment on function app.begin_steps(app.run_steps[], timestamptz) is 'Runs at their first claim become PENDING. Returns the steps that may begin: not those whose run somebody holds at this moment.';
 
-create or replace function app.lease_steps(worker text, queue text, picked app.run_steps[])
+create or replace function app.lease_steps(worker text, queue text, picked app.run_steps[], t timestamptz)
 returns setof app.assignment
 language plpgsql
 volatile
@@ -138,7 +323,6 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  t timestamptz := app.now();
   ids bigint[];
 begin
   ids := app.send_leases(queue, array(
@@ -186,4 +370,4 @@ begin
         where (s.attempt > 1 or s.started_at < t) and p.run_id = s.run_id and p.idx = s.idx and p.task_key = s.task_key) as k (checkpoints);
 end
 $$;
-comment on function app.lease_steps(text, text, app.run_steps[]) is 'Gives picked steps to a worker: message sent invisible, attempt PENDING with the fencing token.';
+comment on function app.lease_steps(text, text, app.run_steps[], timestamptz) is 'Gives picked steps to a worker: message sent invisible, attempt PENDING with the fencing token.';

@@ -116,14 +116,14 @@ begin
   values (sleep_run.run_id, intent ->> 'intentId', recipe.recipe_id, recipe.queue_name, app.setting('app_version'), replace(gen_random_uuid()::text, '-', ''),
     app.setting('oc_mode'), app.setting('sbx_mode'), t, t, recipe.is_chain)
   on conflict do nothing;
-  is_new := found;
+  is_new := found and app.drop_purged(array(select r from app.runs as r where r.run_id = sleep_run.run_id)) is not null;
   if is_new then
     perform app.enter_first_steps(array[sleep_run.run_id], t);
   else
     perform app.check_sleep_drift(sleep_run.run_id, sleep_run.ms);
   end if;
   return app.get_run(sleep_run.run_id) || jsonb_build_object('isReplay', not is_new, 'wakeAt', (
-    select app.epoch_ms(r.created_at) + sleep_run.ms from app.runs as r where r.run_id = sleep_run.run_id));
+    select app.epoch_ms(r.created_at) + sleep_run.ms from app.v_started_runs as r where r.run_id = sleep_run.run_id));
 end
 $$;
 comment on function app.sleep_run(text, bigint) is
@@ -141,7 +141,7 @@ declare
   drift jsonb;
 begin
   select to_jsonb(array_remove(array[app.drift('recipeName', c.name, 'sleep'), app.drift('sleepMS', i.body #> '{inputs,sleepMS}', to_jsonb(check_sleep_drift.ms))], null)) into drift
-  from app.runs as r join app.intents as i using (intent_id) join app.recipes as c using (recipe_id) where r.run_id = check_sleep_drift.run_id;
+  from app.v_started_runs as r join app.intents as i using (intent_id) join app.recipes as c using (recipe_id) where r.run_id = check_sleep_drift.run_id;
   if drift <> '[]' then
     perform app.fail('PT409', 'drift', format('run %s exists with other arguments', check_sleep_drift.run_id), jsonb_build_object('drift', drift),
       'repeat the sleep with the stored arguments, or take another id');

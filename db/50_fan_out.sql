@@ -52,13 +52,13 @@ begin
   end if;
   with task as (
     select distinct on (l.run_id, l.idx, k.task_key) l.run_id, l.idx, l.step_id, k.task_key, e.ordinality::integer - 1 as task_idx, e.value, c.fan_queue,
-      p.attempt, p.status
+      p.attempt, p.status, p.task_idx as stands_at
     from unnest(lanes) as l
       join app.recipe_steps as c on c.recipe_id = l.recipe_id and c.idx = l.idx
       cross join lateral jsonb_array_elements(l.tasks) with ordinality as e
       cross join lateral app.task_key(l.run_id, l.step_id, e.value) as k (task_key)
       left join lateral (
-        select s.attempt, s.status from app.run_steps as s where s.run_id = l.run_id and s.idx = l.idx and s.task_key = k.task_key
+        select s.attempt, s.status, s.task_idx from app.run_steps as s where s.run_id = l.run_id and s.idx = l.idx and s.task_key = k.task_key
         order by s.attempt desc limit 1) as p on true
     where l.run_status in ('PENDING', 'WAITING_INPUT')
     order by l.run_id, l.idx, k.task_key, e.ordinality
@@ -70,16 +70,18 @@ begin
     where k.status is null or k.status in ('ERROR', 'CANCELLED')
     returning queue_name
   ), fan as (
-    select k.run_id, k.idx, count(*) filter (where k.status is distinct from 'SUCCESS')::integer as open, jsonb_agg(k.task_key order by k.task_idx) as keys
+    select k.run_id, k.idx, count(*) filter (where k.status is distinct from 'SUCCESS')::integer as open, jsonb_agg(k.task_key order by k.task_idx) as keys,
+      bool_or(k.status = 'SUCCESS' and k.stands_at <> k.task_idx) as is_moved
     from task as k group by 1, 2
   ), parent as (
-    -- its tasks by name where an earlier attempt of the step made others, which do not count; a run that ended meanwhile keeps none
+    -- its tasks by name, in order, where an earlier attempt of the step made others, which do not count, or had them in another order; a run
+    -- that ended meanwhile keeps none
     update app.run_steps as s set
       status = case when l.run_status in ('PENDING', 'WAITING_INPUT') then s.status else 'CANCELLED' end,
       ended_at = case when l.run_status not in ('PENDING', 'WAITING_INPUT') then t end,
       tasks_open = case when l.run_status not in ('PENDING', 'WAITING_INPUT') then 0 when f.open > 0 then f.open else s.tasks_open end,
       parked_at = case when f.open > 0 then null else s.parked_at end,
-      input = case when exists (
+      input = case when f.is_moved or exists (
         select from app.run_steps as o where o.run_id = l.run_id and o.idx = l.idx and o.task_key <> '' and not coalesce(f.keys, '[]') ? o.task_key)
         then jsonb_build_object('taskKeys', coalesce(f.keys, '[]')) end
     from unnest(lanes) as l left join fan as f on f.run_id = l.run_id and f.idx = l.idx
@@ -172,12 +174,13 @@ begin
       join app.run_steps as own on own.run_id = p.run_id and own.idx = p.idx and own.task_key = '' and own.attempt = p.attempt
       cross join lateral (
         select count(*) as n, count(*) filter (where k.status = 'ERROR') as failed, count(*) filter (where k.status = 'SUCCESS') as good,
-          (array_agg(k.error order by k.task_idx) filter (where k.status = 'ERROR'))[1] as error,
-          jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by k.task_idx) as tasks
+          (array_agg(k.error order by o.place, k.task_idx) filter (where k.status = 'ERROR'))[1] as error,
+          jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by o.place, k.task_idx) as tasks
         from (
           select distinct on (s.task_key) s.* from app.run_steps as s
           where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' and (own.input is null or own.input -> 'taskKeys' ? s.task_key)
-          order by s.task_key, s.attempt desc) as k) as x
+          order by s.task_key, s.attempt desc) as k
+          left join jsonb_array_elements_text(own.input -> 'taskKeys') with ordinality as o (task_key, place) on o.task_key = k.task_key) as x
   ), ended as (
     update app.run_steps as s set status = case when o.good = o.n then 'SUCCESS' else 'ERROR' end, tasks_open = 0, parked_at = null, ended_at = t,
       output = jsonb_build_object('output', o.output, 'tasks', o.tasks),

@@ -1,9 +1,40 @@
 -- Artifacts: what steps leave behind, and the audit trail of control actions.
 --
 --   app.keep_artifacts(accepted, …), app.keep_receipts  with the commit of a step
---   app.audit(target, op, actor, reason, t, more)       one OPS artifact per accepted control action on a run, queue/<name> or schedule/<name>
+--   app.audit(target, op, actor, reason, t, more)       one OPS artifact per accepted control action on a run, queue/<name>, schedule/<name> or retention/purge
 --
--- Invariant: sha256 is that of the bytes get_artifact returns; a step that ended well and left nothing has kind none, idx 999.
+-- A body is stored once per content. Whoever refers to one shares the lock of its group until the commit, and chapter 68 deletes no content of a
+-- group that somebody shares. Invariant: sha256 is that of the bytes get_artifact returns; a step that ended well and left nothing has kind none, idx 999.
+
+create or replace function app.share_content(sha256 text)
+returns boolean
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  -- one of 256 locks, however many bodies a call brings
+  perform pg_advisory_xact_lock_shared(1397314635, ('x' || left(sha256, 2))::bit(8)::integer);
+  return true;
+end
+$$;
+comment on function app.share_content(text) is 'This transaction refers to a content: nobody deletes it until the end. Costs no write, and waits for nobody but a purge that is about to commit.';
+
+create or replace function app.has_content_alone(sha256 text)
+returns boolean
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  return pg_try_advisory_xact_lock(1397314635, ('x' || left(sha256, 2))::bit(8)::integer);
+end
+$$;
+comment on function app.has_content_alone(text) is 'True when nobody else is about to refer to a content of this group, and then until the end of the transaction. Does not wait.';
 
 create or replace function app.keep_artifacts(accepted app.lane_result[], has_artifacts boolean, t timestamptz)
 returns void
@@ -31,7 +62,7 @@ begin
             else convert_to(app.canonical_json(e.value -> 'inline'), 'UTF8') end) as b (body)
     ), kept as (
       insert into app.artifact_blobs (sha256, body)
-      select distinct on (g.sha256) g.sha256, g.body from given as g where jsonb_typeof(g.value -> 'body') = 'string' order by g.sha256
+      select distinct on (g.sha256) g.sha256, g.body from given as g where jsonb_typeof(g.value -> 'body') = 'string' and app.share_content(g.sha256) order by g.sha256
       on conflict do nothing
     )
     insert into app.artifacts (run_id, step_id, step_idx, task_key, attempt, idx, kind, name, media_type, size, sha256, inline, created_at)

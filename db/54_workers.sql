@@ -7,7 +7,8 @@
 --   app.recover_leases() → how many                            part of work: takes over from those who gave no sign of life
 --
 -- A lost attempt ends as ERROR lease_expired (or lease_released) and a new one takes its place in line. Lost workers do not use up the
--- step's attempts; max_recoveries of the queue in a row are too many (poison pill).
+-- step's attempts; max_recoveries of the queue in a row are too many (poison pill); a loss after
+-- the run had ended breaks the row.
 -- Invariant: the lease of an attempt that ended this way can never commit. Leases and liveness use the real clock.
 
 create or replace function app.lose_leases(lost app.lease[], code text, message text)
@@ -33,11 +34,12 @@ begin
     select s.run_id, s.idx, s.task_key, s.attempt, q.max_recoveries,
       r.status in ('PENDING', 'WAITING_INPUT') and (s.task_key = '' or app.is_wanted(s.run_id, s.idx, s.task_key)) as goes_on,
       (select count(*) from app.run_steps as a
-       where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key and a.lost and a.error ->> 'code' = 'lease_expired'
+       where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key
+         and a.status = 'ERROR' and a.lost and a.error ->> 'code' = 'lease_expired'
          and a.attempt > coalesce((
            select max(b.attempt) from app.run_steps as b
            where b.run_id = s.run_id and b.idx = s.idx and b.task_key = s.task_key and b.attempt < s.attempt
-             and not (b.lost and b.error ->> 'code' = 'lease_expired')), 0)) as in_a_row
+             and not (b.status = 'ERROR' and b.lost and b.error ->> 'code' = 'lease_expired')), 0)) as in_a_row
     from unnest(lost) as l
       join app.run_steps as s on s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
       join app.runs as r on r.run_id = s.run_id
@@ -47,7 +49,7 @@ begin
     update app.run_steps as s set
       status = case when a.goes_on then 'ERROR' else 'CANCELLED' end, ended_at = t, lost = true,
       error = jsonb_build_object(
-        'code', case when lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
+        'code', case when a.goes_on and lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
         'message', format(lose_leases.message, s.worker))
     from attempt as a
     where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt
@@ -72,10 +74,14 @@ begin
     perform app.note_ends(stopped);
   end if;
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
+  if lose_leases.code = 'lease_expired' then
+    -- whoever looked at one that is left alone has renewed it
+    perform app.extend_leases(l.queue_name, array_agg(l.msg_id), 0) from unnest(lost) as l where l.run_id <> all (held) group by l.queue_name;
+  end if;
   return n;
 end
 $$;
-comment on function app.lose_leases(app.lease[], text, text) is 'Ends the attempts that hold these leases and puts new ones in line, where their runs go on; returns how many it ended. Runs that somebody else holds at this moment are left for the next time.';
+comment on function app.lose_leases(app.lease[], text, text) is 'Ends the attempts that hold these leases and puts new ones in line, where their runs go on; returns how many it ended. Runs that somebody else holds at this moment are left for the next time, which is at once.';
 
 create or replace function app.recover_leases()
 returns integer
@@ -89,9 +95,13 @@ declare
   queue app.queues;
   lost app.lease[];
   n integer := 0;
+  read bigint;
 begin
   for queue in select q.* from app.queues as q order by q.queue_name loop
+    continue when not app.may_look('leases_' || queue.queue_name);
+    read := app.lease_entries_read(queue.queue_name);
     lost := array(select l from app.expired_leases(queue.queue_name, queue.lease_seconds, 100) as l);
+    perform app.looked('leases_' || queue.queue_name, app.lease_entries_read(queue.queue_name) - read);
     if cardinality(lost) > 0 then
       n := n + app.lose_leases(lost, 'lease_expired', 'worker %s gave no sign of life');
     end if;

@@ -58,7 +58,7 @@ set search_path = ''
 as $$
   select case
     when run.run_id is null then
-      jsonb_build_object('sqlstate', 'PT404', 'code', 'run_not_found', 'message', format('no run %s', control_refusal.run_id), 'hint', 'select app.list_runs()')
+      coalesce(app.purged_refusal(control_refusal.run_id), jsonb_build_object('sqlstate', 'PT404', 'code', 'run_not_found', 'message', format('no run %s', control_refusal.run_id), 'hint', 'select app.list_runs()'))
     when run.status <> all (app.allowed_statuses(op)) then
       jsonb_build_object('sqlstate', 'PT409', 'code', 'illegal_transition', 'message', format('run %s is %s', run.run_id, run.status),
         'details', jsonb_build_object('status', run.status), 'hint', case op
@@ -193,7 +193,8 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select format('%s-f%s', k.root, 1 + promised + (select count(*) from app.runs as r where r.root_id = k.root)) from (select coalesce(source.root_id, source.run_id)) as k (root);
+  select format('%s-f%s', k.root, 1 + promised + (select count(*) from app.runs as r where r.root_id = k.root)
+    + (select count(*) from app.purged_runs as p where p.root_id = k.root)) from (select coalesce(source.root_id, source.run_id)) as k (root);
 $$;
 comment on function app.fork_id(app.runs, bigint) is 'The id of the next fork: <root>-f<N>. promised: so many are to come before it.';
 

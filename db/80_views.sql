@@ -79,6 +79,9 @@ with waiting as (
 ), depth as (
   select q.queue_name, coalesce(w.partition_key, l.partition_key, '') as partition_key, coalesce(w.enqueued, 0) as enqueued, coalesce(l.pending, 0) as pending,
     coalesce(l.expired, 0) as expired, w.oldest_enqueued_at, q.paused_at, q.paused_by, q.pause_reason, coalesce(w.is_estimated, false) as is_estimated,
+    jsonb_strip_nulls(jsonb_build_object('maxRunning', q.max_running, 'maxRunningPerPartition', q.max_running_per_partition, 'maxRunningPerWorker', q.max_running_per_worker,
+      'rate', jsonb_build_object('limit', q.rate_limit, 'seconds', q.rate_seconds),
+      'ratePerPartition', jsonb_build_object('limit', q.rate_limit_per_partition, 'seconds', q.rate_seconds_per_partition), 'ageingSeconds', q.ageing_seconds)) as limits,
     sum(w.enqueued) over (partition by q.queue_name) as all_enqueued, count(w.enqueued) over (partition by q.queue_name) as lines
   from app.queues as q
     left join (waiting as w full join leased as l on l.queue_name = w.queue_name and l.partition_key = w.partition_key)
@@ -86,10 +89,11 @@ with waiting as (
 )
 select d.queue_name, d.partition_key, d.enqueued, d.pending, d.expired, d.oldest_enqueued_at,
   round(extract(epoch from app.now() - d.oldest_enqueued_at))::bigint as oldest_age_s, d.paused_at, d.paused_by, d.pause_reason,
-  case when d.paused_at is null and d.enqueued > 0 then ceil(least(d.enqueued * d.lines, d.all_enqueued) / p.per_second)::bigint end as drain_s, d.is_estimated
+  case when d.paused_at is null and d.enqueued > 0 and p.per_second > 0 then greatest(1, round(least(d.enqueued * d.lines, d.all_enqueued) / p.per_second))::bigint end as drain_s, d.is_estimated,
+  d.limits - array(select k.key from jsonb_each(d.limits) as k where k.value = '{}') as limits
 from depth as d left join pace as p using (queue_name);
 comment on view app.v_ops_queue_depth is
-  'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed; drain_s, in how many seconds the line is empty when nothing comes and leases go on at the pace of the last minute (null when none were made, or it is paused); is_estimated, when the line is too long to be counted.';
+  'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed; drain_s, in how many seconds the line is empty when nothing comes and leases go on at the pace of the last minute (null when none were made, or it is paused); is_estimated, when the line is too long to be counted; limits of the queue, those that it has.';
 
 create or replace view app.v_ops_queue_fairness as
 with waiting as (
@@ -104,15 +108,13 @@ with waiting as (
   select p.*, row_number() over (partition by p.queue_name order by p.partition_key) as n, sum(p.running) over (partition by p.queue_name) as all_running from part as p
 ), queue as (
   select q.*, q.rate_limit - (
-      select count(*) from app.rate_tokens as k
-      where k.queue_name = q.queue_name and not k.per_partition and k.partition_key = '' and k.used_at > app.now() - q.rate_seconds * interval '1 second') as rate_left
+      select coalesce(sum(k.tokens), 0) from app.rate_tokens as k where k.queue_name = q.queue_name and k.used_at > app.now() - q.rate_seconds * interval '1 second') as rate_left
   from app.queues as q
 )
 select p.queue_name, p.partition_key, coalesce(p.weight, 1) as weight, p.waiting, p.running, coalesce(p.max_running, q.max_running_per_partition) as max_running,
   greatest(0, least(q.rate_left, q.rate_limit_per_partition - (
-    select count(*) from app.rate_tokens as k
-    where k.queue_name = p.queue_name and k.per_partition and k.partition_key = p.partition_key
-      and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second'))) as rate_left,
+    select coalesce(sum(k.tokens), 0) from app.rate_tokens as k
+    where k.queue_name = p.queue_name and k.partition_key = p.partition_key and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second')))::bigint as rate_left,
   p.oldest_enqueued_at, round(extract(epoch from app.now() - p.oldest_enqueued_at))::bigint as oldest_age_s,
   round(p.running / nullif(p.all_running, 0), 3) as served_share, p.paused_at, p.paused_by, p.pause_reason
 from numbered as p join queue as q on q.queue_name = p.queue_name
@@ -209,12 +211,16 @@ with recursive line (queue_name, app_version) as (
     from unserved as u cross join lateral (
       select s.run_id, s.enqueued_at from app.run_steps as s
       where s.queue_name = u.queue_name and s.app_version = u.app_version and s.queue_seq is not null and s.enqueued_at <= app.now() - interval '15 seconds'
-      order by s.partition_key, s.priority, s.queue_seq limit 1000) as w) as x
+      order by s.partition_key, s.priority, s.queue_seq limit 500) as w) as x
   order by x.run_id, x.since
 ), item (urgency, kind, run_id, queue_name, since, reason, call, deadline) as (
   select 1, 'paused queue', null, q.queue_name, q.paused_at, format('paused by %s: %s', q.paused_by, q.pause_reason),
     format('select app.unpause_queue(%L, actor => ''me'', reason => ''…'')', q.queue_name), null::timestamptz
   from app.queues as q where q.paused_at is not null
+  union all
+  select 1, 'paused partition', null, p.queue_name, p.paused_at, format('partition %s paused by %s: %s', p.partition_key, p.paused_by, p.pause_reason),
+    format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', p.queue_name, p.partition_key), null
+  from (select * from app.partitions as p where p.paused_at is not null order by p.paused_at limit 1000) as p
   union all
   select 2, 'stalled', s.run_id, s.queue_name, s.since, s.reason, case
       when s.served_version is null then 'select app.recover()'
@@ -230,7 +236,7 @@ with recursive line (queue_name, app_version) as (
     'select app.recover()', null
   from (
     select m.run_id, m.kind, m.fire_at from app.timers as m
-    where m.fired_at is null and m.closed_at is null and m.fire_at < app.now() - interval '60 seconds' order by m.fire_at limit 1000) as m
+    where m.fired_at is null and m.closed_at is null and m.fire_at < app.now() - interval '60 seconds' order by m.fire_at limit 500) as m
   union all
   select 2, 'overdue schedule', null, null, coalesce(s.owed_until, s.next_at), format('a tick of the schedule %s is due and nobody fires it', s.name), 'select app.recover()', null
   from app.schedules as s where coalesce(s.owed_until, s.next_at) < app.now() - interval '60 seconds'
@@ -241,12 +247,12 @@ with recursive line (queue_name, app_version) as (
   union all
   select 3, 'dead lane', r.run_id, null, r.ended_at, r.error ->> 'message', format('select app.resume_run(%L, actor => ''me'', reason => ''…'')', r.run_id), null
   from (
-    select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 1000) as r
+    select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 500) as r
   union all
   select case when g.expires_at < app.now() + interval '1 hour' then 0 else 4 end, 'gate', g.run_id, null, g.opened_at,
     format('%s %s before %s%s', g.kind, g.gate_key, g.before_step, coalesce(': ' || g.title, '')), g.answer_with, g.expires_at
   from app.v_gates_open as g
-    join (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 1000) as o using (run_id, gate_key)
+    join (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500) as o using (run_id, gate_key)
   union all
   select case when f.run_id is null then 5 else 6 end, 'failed', r.run_id, null, r.ended_at,
     case when f.run_id is null then '' else format('its fork %s is %s; ', f.run_id, f.status) end || format('%s: %s', r.error ->> 'code', r.error ->> 'message'),
@@ -254,17 +260,19 @@ with recursive line (queue_name, app_version) as (
       else format('select * from app.fork_diff(%L, %L)', r.run_id, f.run_id) end, null
   from (
       select r.run_id, r.root_id, r.ended_at, r.error from app.runs as r
-      where r.status = 'ERROR' and r.ended_at > app.now() - interval '24 hours' order by r.ended_at desc limit 1000) as r
+      where r.status = 'ERROR' and r.ended_at > app.now() - interval '24 hours' order by r.ended_at desc limit 500) as r
     left join lateral (
       select f.run_id, f.status from app.runs as f
       where f.root_id = coalesce(r.root_id, r.run_id) and f.forked_from = r.run_id and f.created_at >= r.ended_at order by f.created_at desc limit 1) as f on true
 )
-select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) as queue_name, r.partition_key, i.since,
+select i.kind, i.run_id, c.name as recipe, coalesce(i.queue_name, r.queue_name) as queue_name, coalesce(r.partition_key, p.partition_key) as partition_key, i.since,
   greatest(0, round(extract(epoch from app.now() - i.since)))::bigint as age_s, i.reason, i.call, i.deadline
 from item as i left join app.runs as r on r.run_id = i.run_id left join app.recipes as c on c.recipe_id = r.recipe_id
+  left join app.partitions as p on i.kind = 'paused partition' and p.queue_name = i.queue_name
+    and i.call = format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', p.queue_name, p.partition_key)
 order by i.urgency, i.deadline, i.since;
 comment on view app.v_ops_inbox is
-  'What needs a human, most urgent first: gates about to expire, paused queues, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 1000 rows of a kind.';
+  'What needs a human, most urgent first: gates about to expire, paused queues and partitions, stalled runs, overdue timers and schedules, dead lanes, open gates, runs that failed in the last 24 hours, schedules that cannot start. reason says why, call is the SQL that helps. At most 500 rows of a kind.';
 
 create or replace view app.v_schedules as
 select s.name, s.cron, s.timezone,

@@ -78,6 +78,63 @@ as $$
 $$;
 comment on function app.explain_timer(app.runs) is 'Explanation of a run that has nothing but time to wait for: a sleep, or the next try.';
 
+create or replace function app.next_token(queue text, key text, rate integer, seconds integer)
+returns timestamptz
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  -- the newest use with which the window is full: when it leaves the window, there is room
+  select max(u.used_at) + seconds * interval '1 second' from (
+    select k.used_at, sum(k.tokens) over (order by k.used_at desc) as n from app.rate_tokens as k
+    where k.queue_name = queue and (key is null or k.partition_key = key) and k.used_at > app.now() - seconds * interval '1 second') as u
+  where u.n >= rate;
+$$;
+comment on function app.next_token(text, text, integer, integer) is 'When a token of a rate is free again (of a whole queue: key null); null when one is free now.';
+
+create or replace function app.explain_limits(rules app.queues, partition_limit integer, key text)
+returns table (reason text, held_by text, next_at timestamptz, unblock text)
+language sql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+  with lease as (
+    select l.partition_key, l.worker, l.run_id from app.leases() as l where l.queue_name = rules.queue_name
+  ), full_of (place, reason, runs, next_at, unblock) as (
+    select 1, format('waits for a slot, the limit %s of the queue is reached', rules.max_running), array_agg(l.run_id order by l.run_id), null::timestamptz,
+      format('select app.set_limits(%L, ''{"maxRunning": %s}'', actor => ''me'', reason => ''…'')', rules.queue_name, 2 * rules.max_running)
+    from lease as l having count(*) >= rules.max_running
+    union all
+    select 2, format('waits for a slot, the limit %s of its partition is reached', coalesce(partition_limit, rules.max_running_per_partition)),
+      array_agg(l.run_id order by l.run_id), null,
+      format('select app.set_partition(%L, %L, ''{"maxRunning": %s}'', actor => ''me'', reason => ''…'')', rules.queue_name, key, 2 * coalesce(partition_limit, rules.max_running_per_partition))
+    from lease as l where l.partition_key = key having count(*) >= coalesce(partition_limit, rules.max_running_per_partition)
+    union all
+    select 3, format('its rate limit of %s in %s s is used up', v.rate, v.seconds), null, v.next_at,
+      format('select app.set_limits(%L, ''{"%s": {"limit": %s, "seconds": %s}}'', actor => ''me'', reason => ''…'')', rules.queue_name, v.name, 2 * v.rate, v.seconds)
+    from (values
+      ('rate', rules.rate_limit, rules.rate_seconds, app.next_token(rules.queue_name, null, rules.rate_limit, rules.rate_seconds)),
+      ('ratePerPartition', rules.rate_limit_per_partition, rules.rate_seconds_per_partition,
+        app.next_token(rules.queue_name, key, rules.rate_limit_per_partition, rules.rate_seconds_per_partition))) as v (name, rate, seconds, next_at)
+    where v.next_at is not null
+    union all
+    select 4, format('waits for a slot, every worker that is there has reached the limit of %s', rules.max_running_per_worker),
+      (select array_agg(l.run_id order by l.run_id) from lease as l), null,
+      format('select app.set_limits(%L, ''{"maxRunningPerWorker": %s}'', actor => ''me'', reason => ''…'')', rules.queue_name, 2 * rules.max_running_per_worker)
+    where rules.max_running_per_worker is not null and not exists (
+      select from app.workers as w
+      where rules.queue_name = any (w.queues) and app.is_alive(w) and (select count(*) from lease as l where l.worker = w.worker) < rules.max_running_per_worker)
+  )
+  select f.reason, coalesce(array_to_string(f.runs[1:3], ', ') || case when cardinality(f.runs) > 3 then format(' and %s more', cardinality(f.runs) - 3) else '' end, 'the clock'),
+    f.next_at, f.unblock
+  from full_of as f order by f.next_at desc nulls last, f.place limit 1;
+$$;
+comment on function app.explain_limits(app.queues, integer, text) is 'The limit of a queue that keeps the steps of a partition in line at this moment, with the runs that hold the slots; no row when none does.';
+
 create or replace function app.explain_step(run app.runs)
 returns app.explanation
 language sql
@@ -96,13 +153,20 @@ as $$
     when q.paused_at is not null then
       row(run.run_id, run.status, format('%s waits in line on %s, which is paused: %s', n.name, q.queue_name, q.pause_reason), q.paused_by, q.paused_at, null,
         format('select app.unpause_queue(%L, actor => ''me'', reason => ''…'')', q.queue_name))::app.explanation
+    when p.paused_at is not null then
+      row(run.run_id, run.status, format('%s waits in line on %s, whose partition %s is paused: %s', n.name, q.queue_name, s.partition_key, p.pause_reason), p.paused_by, p.paused_at, null,
+        format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', q.queue_name, s.partition_key))::app.explanation
     when not exists (select from app.workers as w where w.app_version = s.app_version and s.queue_name = any (w.queues) and app.is_alive(w)) then
       row(run.run_id, run.status, format('no live worker of version %s serves %s', s.app_version, s.queue_name), 'nobody', s.enqueued_at, null,
         format('sisu runner --app-version %s --queue %s', s.app_version, s.queue_name))::app.explanation
+    when x.reason is not null then
+      row(run.run_id, run.status, format('%s waits on %s: %s', n.name, s.queue_name, x.reason), x.held_by, s.enqueued_at, x.next_at, x.unblock)::app.explanation
     else
       row(run.run_id, run.status, format('%s waits in line on %s, %s before it in its partition', n.name, s.queue_name, a.n), 'the queue', s.enqueued_at, null,
         null)::app.explanation end
   from app.run_steps as s join app.queues as q on q.queue_name = s.queue_name
+    left join app.partitions as p on p.queue_name = s.queue_name and p.partition_key = s.partition_key
+    left join lateral app.explain_limits(q, p.max_running, s.partition_key) as x on s.msg_id is null
     cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
     cross join lateral (select case when s.msg_id is not null then app.lease_ends(s.queue_name, s.msg_id) end as ends) as l
     cross join lateral (

@@ -32,13 +32,18 @@ grant execute on function
 to app_api, app_worker, app_ops, app_read;
 grant execute on function
   app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.checkpoint(text, jsonb, jsonb), app.register_worker(text, jsonb), app.retire_worker(text),
-  app.take_ends(integer), app.forget_ends(bigint[])
+  app.take_ends(integer), app.forget_ends(bigint[]), app.shrink_queues(bigint)
 to app_worker;
 grant execute on function
   app.put_recipe(jsonb), app.activate_recipe(text, integer), app.set_queue_partitioning(boolean), app.put_setting(text, jsonb),
-  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.recover()
+  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean), app.pause_partition(text, text, text, text, boolean),
+  app.unpause_partition(text, text, text, text, boolean), app.set_limits(text, jsonb, text, text, boolean), app.set_partition(text, text, jsonb, text, text, boolean), app.recover(),
+  app.purge_runs(interval, text, text, text[], integer, boolean)
 to app_ops;
-grant execute on function app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean) to app_api; -- from the board
+grant execute on function
+  app.pause_queue(text, text, text, boolean), app.unpause_queue(text, text, text, boolean),
+  app.pause_partition(text, text, text, text, boolean), app.unpause_partition(text, text, text, text, boolean)
+to app_api; -- from the board
 grant execute on function
   app.put_schedule(jsonb, text, text, boolean), app.pause_schedule(text, text, text, boolean), app.unpause_schedule(text, text, text, boolean),
   app.delete_schedule(text, text, text, boolean)

@@ -19,8 +19,10 @@ begin;
 \ir 14_timers.sql
 \ir 15_schedules.sql
 \ir 16_artifacts.sql
+\ir 17_purged_runs.sql
 \ir 18_workers.sql
 \ir 19_run_ends.sql
+\ir 19_storage.sql
 
 -- foundations
 \ir 20_errors.sql
@@ -28,6 +30,7 @@ begin;
 \ir 22_canonical_json.sql
 \ir 24_pgmq.sql
 \ir 26_arguments.sql
+\ir 27_faults.sql
 \ir 28_guards.sql
 
 -- the callers' verbs
@@ -38,9 +41,11 @@ begin;
 
 -- the runners' verbs
 \ir 40_work.sql
+\ir 41_looks.sql
 \ir 42_transitions.sql
 \ir 43_steps.sql
 \ir 44_admission.sql
+\ir 45_limits.sql
 \ir 46_gates.sql
 \ir 48_timers.sql
 \ir 50_fan_out.sql
@@ -57,6 +62,7 @@ begin;
 \ir 62_queues.sql
 \ir 64_batches.sql
 \ir 66_fork_diff.sql
+\ir 68_retention.sql
 
 -- oracles, laws, rights
 \ir 80_views.sql

@@ -20,8 +20,7 @@ select is(app_test.everything(), hash, 'nothing is written') from before;
 select is(pg_temp.code('{"queuePartitionKey": "p"}'), null, 'with a key it starts');
 
 update app.queues set partitioned = false where queue_name = 'intentQ';
-delete from app.run_steps;
-delete from app.runs;
+update i set id = app_test.an_intent('another');
 select is(pg_temp.code('{}', 'four'), 'queue_policy_violation', 'sbxQ alone is partitioned: a recipe that fans out there wants a key');
 select is(pg_temp.code('{}'), null, 'another recipe does not');
 select app.set_queue_partitioning(false) \g /dev/null

@@ -14,9 +14,9 @@ select is_empty($$select name from role where has_schema_privilege(name, 'app', 
 create temp view granted as select r.name, p.oid::regprocedure::text as function, p.prosecdef from role as r cross join pg_proc as p
   where p.pronamespace = 'app'::regnamespace and has_function_privilege(r.name, p.oid, 'EXECUTE');
 select bag_eq($$select name || ' ' || split_part(function, '(', 1) from granted$$,
-  $$select r.r || ' app.' || f from (values ('app_api', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run', 'cancel_batch', 'resume_batch', 'repair_batch', 'fork_batch', 'redrive', 'pause_queue', 'unpause_queue']),
-      ('app_ops', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run', 'cancel_batch', 'resume_batch', 'repair_batch', 'fork_batch', 'redrive', 'pause_queue', 'unpause_queue', 'recover', 'put_recipe', 'activate_recipe', 'set_queue_partitioning', 'put_setting', 'leases', 'is_alive', 'counted']),
-      ('app_worker', array['work', 'heartbeat', 'release', 'checkpoint', 'register_worker', 'retire_worker', 'take_ends', 'forget_ends']), ('app_read', array['leases', 'is_alive', 'counted'])) as r (r, fs),
+  $$select r.r || ' app.' || f from (values ('app_api', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run', 'cancel_batch', 'resume_batch', 'repair_batch', 'fork_batch', 'redrive', 'pause_queue', 'unpause_queue', 'pause_partition', 'unpause_partition']),
+      ('app_ops', array['create_intent', 'start_run', 'start_runs', 'sleep_run', 'approve_plan', 'reply_gate', 'cancel_run', 'resume_run', 'repair_run', 'fork_run', 'cancel_batch', 'resume_batch', 'repair_batch', 'fork_batch', 'redrive', 'pause_queue', 'unpause_queue', 'pause_partition', 'unpause_partition', 'set_limits', 'set_partition', 'recover', 'purge_runs', 'put_recipe', 'activate_recipe', 'set_queue_partitioning', 'put_setting', 'leases', 'is_alive', 'counted']),
+      ('app_worker', array['work', 'heartbeat', 'release', 'checkpoint', 'register_worker', 'retire_worker', 'take_ends', 'forget_ends', 'shrink_queues']), ('app_read', array['leases', 'is_alive', 'counted'])) as r (r, fs),
     unnest(r.fs || array['get_run', 'get_steps', 'get_artifact', 'list_artifacts', 'list_gates', 'list_runs', 'explain_run', 'fork_diff', 'now', 'queue_depth', 'health', 'gauges'] || case when r.r in ('app_api', 'app_ops') then array['arguments'] else '{}' end) as f
     union all select r || ' app.' || f from unnest(array['app_api', 'app_ops', 'app_read']) as r, unnest(array['page_run', 'page_tasks', 'page_step', 'gate_exhibits', 'search_runs', 'page_ops', 'page_queues', 'page_recipes', 'page_recipe', 'page_charts', 'cron_next', 'cron_previous', 'cron_ticks']) as f
     union all select 'app_ops app.' || f from unnest(array['put_schedule', 'pause_schedule', 'unpause_schedule', 'delete_schedule']) as f$$, 'who may call what');
@@ -38,7 +38,7 @@ select app.fork_run(:'id', 0, 'ann', 'x', dry_run => true), app.cancel_run(:'id'
 select jsonb_build_object('runIds', jsonb_build_array(:'id')) as one \gset
 select b.* from app.cancel_batch(:'one', 'ann', 'x', true) as b, app.repair_batch(:'one', 'ann', 'x', true), app.resume_batch(:'one', 'ann', 'x', true), app.fork_batch(:'one', 0, 'ann', 'x', dry_run => true), app.redrive('intentQ', 'ann', 'x', dry_run => true) \g /dev/null
 set local role app_ops;
-select app.pause_queue('sbxQ', 'ann', 'x'), app.unpause_queue('sbxQ', 'ann', 'x'), app.recover() \g /dev/null
+select app.pause_queue('sbxQ', 'ann', 'x'), app.unpause_queue('sbxQ', 'ann', 'x'), app.pause_partition('sbxQ', 'p', 'ann', 'x'), app.unpause_partition('sbxQ', 'p', 'ann', 'x'), app.set_limits('sbxQ', '{"maxRunning": 9}', 'ann', 'x'), app.set_partition('sbxQ', 'p', '{"weight": 2}', 'ann', 'x'), app.recover(), app.purge_runs('0', 'ann', 'x') \g /dev/null
 set local role app_worker;
 select app.register_worker('w', '{"appVersion": "1", "queues": ["intentQ"], "concurrency": 1}') \g /dev/null
 select count(*) as claimed, jsonb_agg(jsonb_build_object('runId', run_id, 'idx', idx, 'taskKey', task_key, 'attempt', attempt, 'queue', queue_name, 'msgId', msg_id, 'readCt', read_ct,

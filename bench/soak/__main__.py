@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench.quick import scratch_database
+from bench.common import scratch_database
 from sisu_kodo import database
 from sisu_kodo.config import Config, load_config
 from sisu_kodo.database.errors import DatabaseError

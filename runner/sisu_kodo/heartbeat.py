@@ -26,6 +26,7 @@ _log = Log(__name__)
 _QUICK_SECONDS = 1.0
 _YOUNG_SECONDS = 0.5
 """A cancel is heard within the sum of both."""
+_SHRINK_SECONDS = 600.0
 
 
 class Heartbeat:
@@ -48,6 +49,7 @@ class Heartbeat:
         self._attempts = attempts
         self._connect = connect
         self._register = register
+        self._shrink_at = time.monotonic() + _SHRINK_SECONDS
 
     async def run(self) -> None:
         backoff = Backoff(longest=min(5.0, self._interval))
@@ -59,6 +61,7 @@ class Heartbeat:
                         due = time.monotonic() + self._interval
                         await self.beat(connection, self._desk.held())
                         backoff.reset()
+                        await self.shrink_queues(connection)
                         while (left := due - time.monotonic()) > 0:
                             await asyncio.sleep(min(left, _QUICK_SECONDS))
                             if left > _QUICK_SECONDS and (lanes := self._long_running()):
@@ -79,6 +82,19 @@ class Heartbeat:
     def _long_running(self) -> list[Lane]:
         old = time.monotonic() - _YOUNG_SECONDS
         return [lane for lane in self._desk.held() if lane.running and lane.began < old]
+
+    async def shrink_queues(self, connection: Connection) -> None:
+        """Every ten minutes: empty queue tables give their dead pages back, unless somebody is at work."""
+        if time.monotonic() < self._shrink_at:
+            return
+        self._shrink_at = time.monotonic() + _SHRINK_SECONDS
+        try:
+            cursor = await connection.execute(query("shrink_queues"))
+        except psycopg.errors.LockNotAvailable:
+            return
+        for (queues,) in await cursor.fetchall():
+            if queues:
+                _log.info("queues.shrunk", queues=queues)
 
     async def beat(self, connection: Connection, lanes: Iterable[Lane]) -> None:
         """One heartbeat for these lanes, and what it tells us to do."""

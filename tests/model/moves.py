@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from . import known
 from .recipes import JSON, Retry, task_key
 from .world import Attempt, Door, Run, Timer, World
 
@@ -229,8 +228,6 @@ def lose(run: Run, attempts: list[Attempt], code: str, most: int | None) -> int:
     goes_on = [attempt for attempt in attempts if run.live and run.awaits(attempt)]
     for attempt in attempts:
         attempt.lease, attempt.status = None, "CANCELLED"
-        if known.A_LOSS_AFTER_THE_CANCEL_COUNTS:
-            attempt.code = code
     for attempt in goes_on:
         attempt.status, attempt.code, attempt.lost, attempt.epoch = "ERROR", code, True, run.epoch
     poisoned = [attempt for attempt in goes_on if most is not None and in_a_row(run, attempt) > most]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import combinations
 from typing import Any
 
-from . import known, work
+from . import work
 from .actions import action, any_of, between, either, fields, several
 from .harness import Answer
 from .machine import QUEUE_NAMES, VERSION_OF, Machine, Mismatch
@@ -338,17 +338,6 @@ class WorkRules(Machine):
         for step_id, output in list(seen.items()):
             if isinstance(output, dict) and "tasks" in output:
                 seen[step_id] = {**output, "tasks": [task["output"] for task in output["tasks"]]}
-        if known.TASKS_OF_A_STEP_THAT_WAS_MADE_AGAIN_ARE_IN_ANY_ORDER:
-            for idx in range(row[3]):
-                step_id, again = run.step(idx).step_id, run.succeeded(idx)
-                if (
-                    again
-                    and again.number > 1
-                    and isinstance(seen.get(step_id), dict)
-                    and "tasks" in seen[step_id]
-                ):
-                    for side in (seen, outputs):
-                        side[step_id] = {**side[step_id], "tasks": sorted(map(str, side[step_id]["tasks"]))}
         if seen != outputs:
             raise Mismatch(f"the context has {seen}, the steps gave {outputs}")
         attempt = run.at((row[3], row[4], row[5]))

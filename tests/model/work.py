@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import known, moves
+from . import moves
 from .recipes import JSON
 from .world import Attempt, Lease, Refused, Run, World
 
@@ -114,13 +114,12 @@ def recover_leases(world: World, skip: Collection[str], busy: Collection[tuple[s
         expired = [
             attempt.lease for attempt in run.attempts if attempt.lease and world.expired(attempt.lease)
         ]
-        if known.A_LEASE_THAT_IS_LEFT_ALONE_IS_RENEWED and expired:
+        if expired:  # its message is read and given back
             world.locks.add(run_id)
             for lease in expired:
                 if lease.place in busy:
                     continue
                 world.reads[lease.place] += 1
-                world.renewed[lease.place] = world.beat()
 
 
 def _expired(world: World, attempt: Attempt) -> bool:

@@ -190,9 +190,8 @@ class World:
         self.workers: dict[str, Worker] = {}
         # a claim of a run that works already locks the attempt and not the run: others may change the run meanwhile
         self.claims: dict[str, list[tuple[Place, Lease]]] = {}
-        # messages that were read although their run was left alone (known.py): how often, and the moment of the last time
+        # messages that were read although their run was left alone: how often
         self.reads: Counter[tuple[str, int]] = Counter()
-        self.renewed: dict[tuple[str, int], int] = {}
         # ids this world may hold a row lock on without having changed the run
         self.locks: set[str] = set()
         if below is None:
@@ -272,8 +271,7 @@ class World:
         return self.bottom.active.get(name, 1)
 
     def expired(self, lease: Lease) -> bool:
-        renewed = max(level.renewed.get(lease.place, -1) for level in self.levels())
-        signs = max(lease.extended, renewed, self.bottom.signs.get(lease.place, -1))
+        signs = max(lease.extended, self.bottom.signs.get(lease.place, -1))
         return self.bottom.aged.get(lease.place, -1) > signs
 
     def read_ct(self, lease: Lease) -> int:
@@ -302,7 +300,6 @@ class World:
         below.intents |= self.intents
         below.audits.update(self.audits)
         below.reads.update(self.reads)
-        below.renewed.update(self.renewed)
         below.receipts |= self.receipts
         below.workers.update(self.workers)
         if below.below is not None:

@@ -1,0 +1,138 @@
+"""A held snapshot: throughput while one transaction keeps Postgres from clearing dead rows away."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from urllib.request import urlopen
+
+import click
+from psycopg import IsolationLevel
+from psycopg.rows import dict_row
+
+from sisu_kodo import database
+
+from ..charts import Chart
+from ..common import SQL, START_BATCH, busy, free_port, one, recipe, start_all
+from ..context import Bench, Place
+from ..ledger import Measured
+from ..report import Section, Table
+
+_STEPS = 4
+_LEAST_WAITING = 3 * START_BATCH * _STEPS
+_COMMITS = re.compile(r"^sisu_commits_total (\S+)$", re.MULTILINE)
+_WHAT = (
+    f"One busy runner executes runs of {_STEPS} no-op steps while this program starts new ones, so that a few thousand always wait. A"
+    " transaction of another connection took its snapshot when the clock began and holds it to the end: no dead row that is younger"
+    " can be cleared away. The runner's first stretch is the ceiling of its last. Starts are part of the load."
+)
+
+
+def measure(bench: Bench) -> Section:
+    """Feed, hold, count by stretches of a minute."""
+    minutes = bench.snapshot_minutes * bench.scale
+    if minutes <= 0:
+        return Section("snapshot", "A held snapshot", f"{_WHAT}\n\nLeft out (`--snapshot-minutes 0`).")
+    stretches = max(2, round(minutes))
+    seconds = minutes * 60 / stretches
+    with (
+        bench.place("snapshot") as place,
+        closing(database.connect(place.dsn, row_factory=dict_row)) as holder,
+    ):
+        place.client.put_recipe(recipe(_STEPS))
+        port = free_port()
+        feed = _Feed(place, port)
+        feed.fill(0)
+        with place.runners(1, [*busy(1), f"--admin-port={port}"]) as (process,):
+            warm = min(10.0, seconds)
+            feed.until(time.monotonic() + warm, partial(_say, bench, "warming up", process))
+            holder.isolation_level = IsolationLevel.REPEATABLE_READ
+            holder.autocommit = False
+            holder.execute(SQL["hold"])  # the snapshot is taken here
+            since = one(place.conn, "clock")["now"]
+            for number in range(stretches):
+                text = f"{number} of {stretches} stretches of {seconds:.0f} s"
+                feed.until(time.monotonic() + seconds, partial(_say, bench, text, process))
+            time.sleep(1)
+            dead = one(place.conn, "dead_rows")["count"]
+            holder.rollback()
+            bench.say("draining")
+        found = place.conn.execute(
+            SQL["ended_by_stretch"], {"since": since, "seconds": seconds, "stretches": stretches}
+        ).fetchall()
+    steps = {row["stretch"]: row["steps"] for row in found}
+    rates = [steps.get(number, 0) / seconds for number in range(stretches)]
+    unit = "minute" if round(seconds) == 60 else f"{seconds:.0f} s"
+    rows = [
+        (f"{number + 1}", f"{rate:,.0f}", f"{rate / rates[0]:.1%}" if rates[0] else "–")
+        for number, rate in enumerate(rates)
+    ]
+    share = 100 * rates[-1] / rates[0] if rates[0] else 0.0
+    return Section(
+        "snapshot",
+        "A held snapshot",
+        _WHAT,
+        [
+            Table(
+                (unit, "steps/s", "against the first"),
+                rows,
+                f"{dead or 0:,} dead rows in the engine's tables at the end.",
+            )
+        ],
+        [
+            Measured(
+                "held_snapshot",
+                share,
+                100,
+                f"{rates[-1]:,.0f}/s against {rates[0]:,.0f}/s, {minutes:g} minutes",
+            )
+        ],
+        [
+            Chart(
+                "snapshot",
+                "Steps per second while a snapshot is held",
+                "lines",
+                "steps/s",
+                [("steps/s", rates)],
+                xs=[float(number + 1) for number in range(stretches)],
+                x_unit=unit,
+            )
+        ],
+    )
+
+
+class _Feed:
+    """Starts runs, so that enough wait; asks the runner how many steps it has committed."""
+
+    def __init__(self, place: Place, port: int) -> None:
+        self._place = place
+        self._port = port
+        self._started = 0
+
+    def fill(self, committed: int) -> None:
+        while self._started * _STEPS - committed < _LEAST_WAITING:
+            start_all(self._place.client, f"bench-{_STEPS}", f"fed {self._started}", START_BATCH)
+            self._started += START_BATCH
+
+    def until(self, deadline: float, tell: Callable[[], None]) -> None:
+        while (left := deadline - time.monotonic()) > 0:
+            self.fill(self._committed())
+            tell()
+            time.sleep(min(0.1, max(0.0, left)))
+
+    def _committed(self) -> int:
+        with urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=30) as answer:
+            told = _COMMITS.search(answer.read().decode())
+        if told is None:
+            raise click.ClickException("the runner does not tell its commits")
+        return int(float(told[1]))
+
+
+def _say(bench: Bench, text: str, process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise click.ClickException(f"the runner left with {process.returncode}")
+    bench.say(text)
