@@ -153,8 +153,19 @@ parallel unsafe
 security definer
 set search_path = ''
 as $$
+declare
+  parts jsonb;
 begin
   perform app.check_input('page_queues', jsonb_build_object('queue', page_queues.queue));
+  select coalesce(jsonb_agg(jsonb_build_object('queueName', f.queue_name, 'partition', nullif(f.partition_key, ''), 'weight', f.weight, 'waiting', f.waiting,
+    'running', f.running, 'maxRunning', f.max_running, 'rateLeft', f.rate_left, 'oldestAgeS', f.oldest_age_s, 'servedShare', f.served_share,
+    'pausedAt', app.epoch_ms(f.paused_at), 'pausedBy', f.paused_by, 'pauseReason', f.pause_reason)
+    order by f.oldest_enqueued_at nulls last, f.running desc, f.queue_name, f.partition_key), '[]')
+  into parts
+  from (
+    select v.* from app.v_ops_queue_fairness as v
+    where (page_queues.queue is null or v.queue_name = page_queues.queue) and (v.waiting > 0 or v.running > 0 or v.paused_at is not null)
+    order by v.oldest_enqueued_at nulls last, v.running desc, v.queue_name, v.partition_key limit 20) as f;
   return jsonb_build_object(
     'queues', (
       select coalesce(jsonb_agg(jsonb_build_object('queueName', d.queue_name, 'partitions', d.partitions, 'enqueued', d.enqueued, 'pending', d.pending, 'expired', d.expired,
@@ -164,28 +175,23 @@ begin
         select v.queue_name, count(*) filter (where v.enqueued + v.pending > 0) as partitions, sum(v.enqueued) as enqueued, sum(v.pending) as pending, sum(v.expired) as expired,
           max(v.oldest_age_s) as oldest_age_s, max(v.drain_s) as drain_s, bool_or(v.is_estimated) as is_estimated
         from app.v_ops_queue_depth as v group by v.queue_name) as d join app.queues as q using (queue_name)),
-    'partitions', (
-      select coalesce(jsonb_agg(jsonb_build_object('queueName', f.queue_name, 'partition', nullif(f.partition_key, ''), 'weight', f.weight, 'waiting', f.waiting,
-        'running', f.running, 'maxRunning', f.max_running, 'rateLeft', f.rate_left, 'oldestAgeS', f.oldest_age_s, 'servedShare', f.served_share,
-        'pausedAt', app.epoch_ms(f.paused_at), 'pausedBy', f.paused_by, 'pauseReason', f.pause_reason)
-        order by f.oldest_enqueued_at nulls last, f.running desc, f.queue_name, f.partition_key), '[]')
-      from (
-        select v.* from app.v_ops_queue_fairness as v
-        where (page_queues.queue is null or v.queue_name = page_queues.queue) and (v.waiting > 0 or v.running > 0 or v.paused_at is not null)
-        order by v.oldest_enqueued_at nulls last, v.running desc, v.queue_name, v.partition_key limit 20) as f),
+    'partitions', parts,
     'audit', (
-      select coalesce(jsonb_agg(jsonb_build_object('artifactId', a.artifact_id, 'queueName', a.queue_name, 'inline', a.inline, 'at', app.epoch_ms(a.created_at))
+      select coalesce(jsonb_agg(jsonb_build_object('artifactId', a.artifact_id, 'queueName', a.queue_name, 'partition', a.partition_key, 'inline', a.inline, 'at', app.epoch_ms(a.created_at))
         order by a.artifact_id desc), '[]')
       from (
-        select a.*, q.queue_name from app.queues as q
+        select a.*, t.queue_name, t.partition_key
+        from (
+            select q.queue_name, null from app.queues as q
+            union all select x.value ->> 'queueName', coalesce(x.value ->> 'partition', '') from jsonb_array_elements(parts) as x) as t (queue_name, partition_key)
           cross join lateral (
             select o.artifact_id, o.inline, o.created_at from app.artifacts as o
-            where o.run_id = 'queue/' || q.queue_name and o.step_idx is null order by o.artifact_id desc limit 5) as a
+            where o.run_id = concat_ws('/', 'queue', t.queue_name, t.partition_key) and o.step_idx is null order by o.artifact_id desc limit 5) as a
         order by a.artifact_id desc limit 5) as a));
 end
 $$;
 comment on function app.page_queues(text) is
-  'Queues in numbers; the 20 partitions (of one queue, or of all) that wait longest, or else have work under way or are paused; and the newest 5 times that somebody paused or unpaused.';
+  'Queues in numbers; the 20 partitions (of one queue, or of all) that wait longest, or else have work under way or are paused; and the newest 5 things that somebody did to a queue or to one of those partitions.';
 
 create or replace function app.page_recipes()
 returns jsonb

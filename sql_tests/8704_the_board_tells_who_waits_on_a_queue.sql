@@ -1,6 +1,6 @@
 -- page_queues: queues in numbers, the partitions that wait longest, and who paused what.
 begin;
-select plan(12);
+select plan(13);
 select app_test.a_run('first', options => '{"queuePartitionKey": "slow"}') \g /dev/null
 select app.advance('1 minute') \g /dev/null
 select app_test.a_run('second', options => '{"queuePartitionKey": "quick"}'), app_test.a_run('third', options => '{"queuePartitionKey": "quick"}') \g /dev/null
@@ -17,6 +17,9 @@ select is(app.page_queues('sbxQ') -> 'partitions', '[]', 'of one queue alone');
 select is(jsonb_array_length(app.page_queues('intentQ') -> 'partitions'), 2, 'of another');
 select is(app_test.error_of($$select app.page_queues('')$$) ->> 'code', 'schema_violation', 'PT400 for a name that is none');
 
+select app.pause_partition('intentQ', 'quick', 'bob', 'a noisy neighbour') \g /dev/null
+select ok(app.page_queues() #> '{audit,0}' @> '{"queueName": "intentQ", "partition": "quick", "inline": {"actor": "bob"}}', 'and who paused a partition');
+select app.unpause_partition('intentQ', 'quick', 'bob', 'it is quiet') \g /dev/null
 create temp table lane as select * from app_test.work_once();
 select ok(app.page_queues() #> '{queues,1}' @> '{"enqueued": 2, "pending": 1}', 'a step that is claimed is at work');
 select is(jsonb_path_query_first(app.page_queues(), '$.partitions[*] ? (@.running == 1).servedShare') #>> '{}', '1.000', 'and is all that is served');

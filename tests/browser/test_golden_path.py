@@ -173,10 +173,10 @@ def test_a_queue_is_paused_and_unpaused_with_a_reason(browser: Browser, stack: S
     browser.one("#queues details summary").click()
     Select(browser.one("#q-queue")).select_by_visible_text("intentQ")
     browser.fill("#q-name", "ann")
-    browser.button("Pause queue").click()
+    browser.button("Pause").click()
     assert "done=" not in browser.driver.current_url, "no reason, no pause"
     browser.fill("#q-reason", "the disk is full")
-    browser.button("Pause queue").click()
+    browser.button("Pause").click()
     browser.sees("intentQ is paused: what is under way ends, nothing new is handed out.")
     told = browser.one("#part-queues").text
     assert "by ann" in told and "the disk is full" in told
@@ -188,11 +188,20 @@ def test_a_queue_is_paused_and_unpaused_with_a_reason(browser: Browser, stack: S
     browser.one("#queues details summary").click()
     Select(browser.one("#q-queue")).select_by_visible_text("intentQ")
     browser.fill("#q-reason", "there is room again")
-    browser.button("Pause queue").click()
+    browser.button("Pause").click()
     browser.sees("Refused: queue_paused")
     assert browser.one("#q-reason").get_attribute("value") == "there is room again", "what was typed stays"
-    browser.button("Unpause queue").click()
+    browser.button("Unpause").click()
     browser.sees("intentQ is served again.")
     assert "unpause intentQ by ann" in browser.one("#part-queues").text
+    browser.one("#queues details summary").click()
+    Select(browser.one("#q-queue")).select_by_visible_text("intentQ")
+    browser.fill("#q-part", "acme")
+    browser.fill("#q-reason", "a noisy neighbour")
+    browser.button("Pause").click()
+    browser.sees("acme of intentQ is paused")
+    (row,) = [each.text for each in browser.every("#part-fairness tbody tr") if "PAUSED" in each.text]
+    assert row.startswith("acme")
+    assert "pause intentQ / acme by ann" in browser.one("#part-queues").text
     with psycopg.connect(stack.dsn) as conn:
         assert conn.execute("select 1 from app.queues where paused_at is not null").fetchall() == []

@@ -65,21 +65,29 @@ async def batch(request: Request, shim: Shared, person: Looker) -> Response:
 
 @router.post("/ui/queue")
 async def queue(request: Request, shim: Shared, person: Looker) -> Response:
-    """Pause a queue, or let it be served again."""
+    """Pause a queue or one of its partitions, or let it be served again."""
     person.require("operator")
     form = await read_form(request, shim)
     op, name, queue_name = form.text("op"), person.signs(form.text("name")), form.text("queue")
+    key = form.maybe("part")
     if op not in PAUSES:
         raise refused([("op", f"must be one of {', '.join(PAUSES)}")])
     try:
         await shim.engine.value(
-            PAUSES[op], queue_name=queue_name, actor=name, reason=form.text("reason"), dry_run=False
+            PAUSES[op] if key is None else f"{op}_partition",
+            queue_name=queue_name,
+            actor=name,
+            reason=form.text("reason"),
+            dry_run=False,
+            **({} if key is None else {"partition_key": key}),
         )
     except SisuError as refusal:
         if refusal.http in (403, 404) or refusal.http >= 500:
             raise
         return await _board(request, shim, person, refusal=refusal, form=form)
-    response = see_other(query_of("/ops", done=op, what=queue_name) + "#queues")
+    response = see_other(
+        query_of("/ops", done=op, what=f"{key} of {queue_name}" if key else queue_name) + "#queues"
+    )
     if not person.named:
         remember_name(response, name)
     return response
@@ -170,7 +178,7 @@ async def _parts(
 def _done(request: Request) -> str | None:
     """What the form before this page came to."""
     words = DONE.get(request.query_params.get("done", "")) if request.method == "GET" else None
-    return words.format((asked(request, "what") or "The queue")[:40]) if words else None
+    return words.format((asked(request, "what") or "The queue")[:400]) if words else None
 
 
 def _filter(wanted: dict[str, str]) -> dict[str, Any]:
