@@ -1,6 +1,6 @@
 -- page_queues: queues in numbers, the partitions that wait longest, and who paused what.
 begin;
-select plan(13);
+select plan(14);
 select app_test.a_run('first', options => '{"queuePartitionKey": "slow"}') \g /dev/null
 select app.advance('1 minute') \g /dev/null
 select app_test.a_run('second', options => '{"queuePartitionKey": "quick"}'), app_test.a_run('third', options => '{"queuePartitionKey": "quick"}') \g /dev/null
@@ -12,6 +12,7 @@ select ok(page #> '{queues,1}' @> '{"enqueued": 3, "pending": 0, "partitions": 2
 select is(page #>> '{queues,2,pauseReason}', 'too hot', 'and why it is paused') from told;
 select is(jsonb_path_query_array(page, '$.partitions[*].partition'), '["slow", "quick"]', 'who waits longest comes first') from told;
 select is(jsonb_path_query_array(page, '$.partitions[*].waiting'), '[1, 2]', 'with its line') from told;
+select is(page #> '{partitions,0,rateLeft}', 'null', 'and no rate where there is none') from told;
 select is(page #>> '{audit,0,inline,reason}', 'too hot', 'who paused a queue, and why') from told;
 select is(app.page_queues('sbxQ') -> 'partitions', '[]', 'of one queue alone');
 select is(jsonb_array_length(app.page_queues('intentQ') -> 'partitions'), 2, 'of another');
