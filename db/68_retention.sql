@@ -123,9 +123,9 @@ set enable_seqscan = off
 as $$
 begin
   insert into app.purged_runs (run_id, root_id, header, arguments, purged_at)
-  select r.run_id, r.root_id, h.header, jsonb_strip_nulls(jsonb_build_object('intent_id', r.intent_id, 'recipe_id', r.recipe_id, 'partition_key', r.partition_key,
+  select r.run_id, r.root_id, h.header, jsonb_build_object('intent_id', r.intent_id, 'recipe_id', r.recipe_id, 'partition_key', r.partition_key,
     'lane', r.lane, 'priority', r.priority, 'workload', r.workload, 'budget', r.budget, 'timeout_ms', r.timeout_ms, 'tenant_id', r.tenant_id,
-    'trace_id', r.trace_id, 'started_by', r.started_by, 'app_version', r.app_version, 'oc_mode', r.oc_mode, 'sbx_mode', r.sbx_mode, 'created_at', r.created_at)), t
+    'trace_id', r.trace_id, 'started_by', r.started_by, 'app_version', r.app_version, 'oc_mode', r.oc_mode, 'sbx_mode', r.sbx_mode, 'created_at', r.created_at), t
   from app.run_headers(run_ids) as h join app.runs as r on r.run_id = h.run_id;
   delete from app.run_steps as s where s.run_id = any (run_ids);
   delete from app.checkpoints as c where c.run_id = any (run_ids);
@@ -159,7 +159,7 @@ declare
   -- whoever is about to refer to a content shares the lock of its group until it has committed
   taken text[] := array(
     select l.sha256 from (select o.sha256 from app.loose_bodies as o order by o.freed_at, o.sha256 limit n) as l
-    where pg_try_advisory_xact_lock(app.content_lock(), app.content_group(l.sha256)));
+    where app.has_content_alone(l.sha256));
   collected bigint;
 begin
   -- a statement of its own: it sees what those have committed

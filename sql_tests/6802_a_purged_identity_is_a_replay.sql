@@ -2,7 +2,7 @@
 begin;
 select plan(19);
 
-select app_test.a_run('old', options => '{"lane": "batch", "queuePartitionKey": "acme", "tenantId": "t1", "budget": {"steps": 9}}') as old \gset
+select app_test.a_run('old', options => '{"lane": "batch", "queuePartitionKey": "acme", "tenantId": "t1", "budget": {"steps": 9, "tasks": null}}') as old \gset
 select app.cancel_run(:'old', 'ann', 'x') \g /dev/null
 select app.sleep_run('nap', 1000) \g /dev/null
 select app.cancel_run('nap', 'ann', 'x') \g /dev/null
@@ -11,7 +11,7 @@ select app.purge_runs('1 hour', 'ann', 'x') ->> 'purged' as purged \gset
 select is(:'purged'::text, '2', 'both are gone');
 create temp table before as select app_test.row_counts() as counts;
 
-select '{"recipeName": "plain", "lane": "batch", "queuePartitionKey": "acme", "tenantId": "t1", "budget": {"steps": 9}}' as same \gset
+select '{"recipeName": "plain", "lane": "batch", "queuePartitionKey": "acme", "tenantId": "t1", "budget": {"steps": 9, "tasks": null}}' as same \gset
 select is(a - array['purgedAt', 'isReplay'], app.get_run(:'old') - 'purgedAt', 'the start answers with the last header') from app.start_run(:'old', :'same') as a;
 select is((app.start_run(:'old', :'same') -> 'isReplay')::text || ' ' || (app.start_run(:'old', :'same') ? 'purgedAt')::text, 'true true', 'as a replay of what was purged');
 create temp table other (more jsonb, fields text);

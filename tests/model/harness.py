@@ -75,7 +75,9 @@ class Harness:
             conn.execute("set plan_cache_mode = force_generic_plan")
         self.tables = [row[0] for row in self.owner.execute(TABLES)]
         hashes = (
-            f"(select md5(string_agg(t::text, chr(10) order by t::text)) from {t} as t)" for t in self.tables
+            f"(select md5(string_agg(t::text, chr(10) order by t::text)) from {t} as t)"
+            for t in self.tables
+            if t != "app.queue_samples"  # the pace of the queues: no promise rests on it
         )
         self.everything = f"select md5(concat_ws('|', {', '.join(hashes)}))"
         self.queues = [t.removeprefix("pgmq.") for t in self.tables if t.startswith("pgmq.")]
