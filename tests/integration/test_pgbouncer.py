@@ -1,4 +1,4 @@
-"""Runners and callers through a real PgBouncer in transaction mode: every statement may meet another server connection."""
+"""Runners and callers through a real PgBouncer in transaction mode: any statement may meet another session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.integration.runner_support import put, runner_process, scalar, start,
 PROGRAM = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
 RUNS = 200
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer is installed: apt-get install pgbouncer")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is missing: apt-get install pgbouncer")
 
 
 def _version() -> tuple[int, ...]:
@@ -66,9 +66,7 @@ class Pooler:
     def start(self) -> None:
         assert PROGRAM is not None
         command = self._account.command(PROGRAM, self._settings)
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
-        )
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -92,7 +90,7 @@ def pooler(request: pytest.FixtureRequest, dsn: str, tmp_path: Path) -> Iterator
     prepared: int | None = None
     if request.param == "0":
         if _version() < (1, 21, 0):
-            pytest.skip("this PgBouncer has no max_prepared_statements: its default is the same as 0")
+            pytest.skip("it has no max_prepared_statements yet: its default is the same as 0")
         prepared = 0
     reachable = tmp_path.parents[1]
     for folder in (tmp_path, tmp_path.parent, reachable):
@@ -112,7 +110,8 @@ def _steps(conn: psycopg.Connection[Any]) -> list[tuple[int, int]]:
     """How many attempts of how many steps there are, by the number of successful ones."""
     statement = """
         select good, count(*) from (
-          select count(*) filter (where status = 'SUCCESS') as good from app.run_steps group by run_id, idx) as s
+          select count(*) filter (where status = 'SUCCESS') as good
+          from app.run_steps group by run_id, idx) as s
         group by good"""
     return [(int(good), int(count)) for good, count in conn.execute(statement.encode()).fetchall()]
 
