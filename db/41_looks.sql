@@ -5,7 +5,7 @@
 --   app.fronts(queue, version), app.keep_fronts(…)   how far a claim had come in each partition
 --
 -- While a transaction holds a snapshot, nobody may clear away what has gone through an index since, and each scan from its front walks past all of
--- it again. So a look that did says so, and this session repeats it only after twenty times as long. Until then a claim goes on in each partition
+-- it again. So a look that did says so, and this session repeats it only after forty times as long. Until then a claim goes on in each partition
 -- where it had come to, and does not see what lies before that: a step that came later with a lower priority number, one that came back to its
 -- old place, one that has aged, a partition that is new. While nothing is held up, every look is cheap and always from the front.
 -- What counts is the entries that were read, not the time it took: a slow machine changes nothing. Session settings hold all this; a lost
@@ -32,7 +32,7 @@ security invoker
 set search_path = ''
 as $$
   -- an entry takes about a quarter of a microsecond
-  select set_config('sisu.again_' || lower(name), case when in_vain > 1000 then (clock_timestamp() + in_vain * interval '5 microseconds')::text else '' end, false)
+  select set_config('sisu.again_' || lower(name), case when in_vain > 1000 then (clock_timestamp() + in_vain * interval '10 microseconds')::text else '' end, false)
   where in_vain > 1000 or nullif(current_setting('sisu.again_' || lower(name), true), '') is not null;
 $$;
 comment on function app.looked(text, bigint) is 'The look of this name walked past so many index entries that led to nothing.';
