@@ -315,7 +315,7 @@ def test_slow_steps_and_queues_fit_the_screen(duty: Duty) -> None:
 
 def test_every_command_has_help_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
-    acts = ["cancel", "resume", "repair", "fork", "redrive", "pause", "unpause"]
+    acts = ["cancel", "resume", "repair", "fork", "redrive", "pause", "unpause", "purge"]
     views = ["inbox", "explain", "list-failed", "gates", "diff", "slow", "queues", "schedules"]
     assert sorted(main.commands["ops"].commands) == sorted(acts + views)  # type: ignore[attr-defined]
     assert "sisu ops list-failed --ids | sisu ops repair" in sisu("--help").stdout
