@@ -79,6 +79,9 @@ with waiting as (
 ), depth as (
   select q.queue_name, coalesce(w.partition_key, l.partition_key, '') as partition_key, coalesce(w.enqueued, 0) as enqueued, coalesce(l.pending, 0) as pending,
     coalesce(l.expired, 0) as expired, w.oldest_enqueued_at, q.paused_at, q.paused_by, q.pause_reason, coalesce(w.is_estimated, false) as is_estimated,
+    jsonb_strip_nulls(jsonb_build_object('maxRunning', q.max_running, 'maxRunningPerPartition', q.max_running_per_partition, 'maxRunningPerWorker', q.max_running_per_worker,
+      'rate', jsonb_build_object('limit', q.rate_limit, 'seconds', q.rate_seconds),
+      'ratePerPartition', jsonb_build_object('limit', q.rate_limit_per_partition, 'seconds', q.rate_seconds_per_partition), 'ageingSeconds', q.ageing_seconds)) as limits,
     sum(w.enqueued) over (partition by q.queue_name) as all_enqueued, count(w.enqueued) over (partition by q.queue_name) as lines
   from app.queues as q
     left join (waiting as w full join leased as l on l.queue_name = w.queue_name and l.partition_key = w.partition_key)
@@ -86,10 +89,11 @@ with waiting as (
 )
 select d.queue_name, d.partition_key, d.enqueued, d.pending, d.expired, d.oldest_enqueued_at,
   round(extract(epoch from app.now() - d.oldest_enqueued_at))::bigint as oldest_age_s, d.paused_at, d.paused_by, d.pause_reason,
-  case when d.paused_at is null and d.enqueued > 0 and p.per_second > 0 then greatest(1, round(least(d.enqueued * d.lines, d.all_enqueued) / p.per_second))::bigint end as drain_s, d.is_estimated
+  case when d.paused_at is null and d.enqueued > 0 and p.per_second > 0 then greatest(1, round(least(d.enqueued * d.lines, d.all_enqueued) / p.per_second))::bigint end as drain_s, d.is_estimated,
+  d.limits - array(select k.key from jsonb_each(d.limits) as k where k.value = '{}') as limits
 from depth as d left join pace as p using (queue_name);
 comment on view app.v_ops_queue_depth is
-  'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed; drain_s, in how many seconds the line is empty when nothing comes and leases go on at the pace of the last minute (null when none were made, or it is paused); is_estimated, when the line is too long to be counted.';
+  'Per queue and partition: steps in line, steps under a lease, expired leases, and the age of the oldest in seconds; paused_at, when nothing of the queue is claimed; drain_s, in how many seconds the line is empty when nothing comes and leases go on at the pace of the last minute (null when none were made, or it is paused); is_estimated, when the line is too long to be counted; limits of the queue, those that it has.';
 
 create or replace view app.v_ops_queue_fairness as
 with waiting as (

@@ -66,7 +66,8 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('queueName', d.queue_name, 'queuePartitionKey', nullif(d.partition_key, ''), 'enqueued', d.enqueued,
       'pending', d.pending, 'expired', d.expired, 'oldestEnqueuedAt', app.epoch_ms(d.oldest_enqueued_at), 'oldestAgeS', d.oldest_age_s,
-      'pausedAt', app.epoch_ms(d.paused_at), 'pausedBy', d.paused_by, 'pauseReason', d.pause_reason)
+      'pausedAt', app.epoch_ms(d.paused_at), 'pausedBy', d.paused_by, 'pauseReason', d.pause_reason,
+      'drainS', d.drain_s, 'isEstimated', d.is_estimated, 'limits', d.limits)
       order by d.queue_name, d.partition_key), '[]')
     from app.v_ops_queue_depth as d);
 end

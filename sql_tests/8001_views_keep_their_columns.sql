@@ -5,7 +5,7 @@ select plan(17);
 create function pg_temp.columns(view text) returns text language sql as $$
   select string_agg(a.attname, ', ' order by a.attnum) from pg_attribute as a where a.attrelid = ('app.' || view)::regclass and a.attnum > 0 $$;
 select is(pg_temp.columns('v_run_timeline'), 'run_id, idx, step_id, task_key, attempt, status, worker, enqueued_at, started_at, ended_at, waited_ms, duration_ms, error_code, error_message, artifacts', 'v_run_timeline');
-select is(pg_temp.columns('v_ops_queue_depth'), 'queue_name, partition_key, enqueued, pending, expired, oldest_enqueued_at, oldest_age_s, paused_at, paused_by, pause_reason, drain_s, is_estimated', 'v_ops_queue_depth');
+select is(pg_temp.columns('v_ops_queue_depth'), 'queue_name, partition_key, enqueued, pending, expired, oldest_enqueued_at, oldest_age_s, paused_at, paused_by, pause_reason, drain_s, is_estimated, limits', 'v_ops_queue_depth');
 select is(pg_temp.columns('v_ops_queue_fairness'), 'queue_name, partition_key, weight, waiting, running, max_running, rate_left, oldest_enqueued_at, oldest_age_s, served_share, paused_at, paused_by, pause_reason', 'v_ops_queue_fairness');
 select is(pg_temp.columns('v_ops_inbox'), 'kind, run_id, recipe, queue_name, partition_key, since, age_s, reason, call, deadline', 'v_ops_inbox');
 select is(pg_temp.columns('v_ops_failures_24h'), 'run_id, recipe, step_id, error_code, error_message, attempts, ended_at, queue_name, partition_key, status, app_version, created_at', 'v_ops_failures_24h');

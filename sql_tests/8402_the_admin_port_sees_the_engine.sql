@@ -4,7 +4,7 @@ select plan(8);
 
 select app_test.a_run() as run, app_test.a_run('another', 'plain', '{"queuePartitionKey": "p"}') as other \gset
 select is((select jsonb_agg(q - array['oldestEnqueuedAt', 'oldestAgeS', 'pausedAt', 'pausedBy', 'pauseReason']) from jsonb_array_elements(app.queue_depth()) as q where q ->> 'queueName' = 'intentQ'),
-  '[{"queueName": "intentQ", "queuePartitionKey": null, "enqueued": 1, "pending": 0, "expired": 0}, {"queueName": "intentQ", "queuePartitionKey": "p", "enqueued": 1, "pending": 0, "expired": 0}]',
+  '[{"queueName": "intentQ", "queuePartitionKey": null, "enqueued": 1, "pending": 0, "expired": 0, "drainS": null, "isEstimated": false, "limits": {"ageingSeconds": 600}}, {"queueName": "intentQ", "queuePartitionKey": "p", "enqueued": 1, "pending": 0, "expired": 0, "drainS": null, "isEstimated": false, "limits": {"ageingSeconds": 600}}]',
   'depth per queue and partition, in the names of the contract');
 select is(jsonb_array_length(app.queue_depth()), 4, 'empty queues are listed');
 select lives_ok('select app_test.work_once()', 'a worker claims one');

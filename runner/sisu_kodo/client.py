@@ -200,11 +200,53 @@ class Client:
         )
 
     def pause_queue(
-        self, queue_name: str, actor: str, reason: str, *, pause: bool = True, dry_run: bool = False
+        self,
+        queue_name: str,
+        actor: str,
+        reason: str,
+        *,
+        partition: str | None = None,
+        pause: bool = True,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Pauses a queue, or lets it go on: `{accepted, queueName, paused, pausedAt, dryRun}`"""
-        name = "pause_queue" if pause else "unpause_queue"
-        return self._object(name, queue_name=queue_name, actor=actor, reason=reason, dry_run=dry_run)
+        """Pauses a queue or a partition, or lets go on: `{accepted, queueName, paused, pausedAt, dryRun}`"""
+        which = {} if partition is None else {"partition_key": partition}
+        name = f"{'pause' if pause else 'unpause'}_{'queue' if partition is None else 'partition'}"
+        return self._object(name, queue_name=queue_name, actor=actor, reason=reason, dry_run=dry_run, **which)
+
+    def set_limits(
+        self, queue_name: str, limits: Mapping[str, JSON], actor: str, reason: str, *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """`{accepted, queueName, limits, dryRun}`; None takes a limit away, one left out stays."""
+        return self._object(
+            "set_limits",
+            queue_name=queue_name,
+            limits=json.dumps(limits),
+            actor=actor,
+            reason=reason,
+            dry_run=dry_run,
+        )
+
+    def set_partition(
+        self,
+        queue_name: str,
+        partition: str,
+        options: Mapping[str, JSON],
+        actor: str,
+        reason: str,
+        *,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """`{accepted, queueName, partition, weight, maxRunning, dryRun}`; options `{weight, maxRunning}`."""
+        return self._object(
+            "set_partition",
+            queue_name=queue_name,
+            partition_key=partition,
+            options=json.dumps(options),
+            actor=actor,
+            reason=reason,
+            dry_run=dry_run,
+        )
 
     def purge_runs(
         self,
@@ -247,6 +289,10 @@ class Client:
     def queue_depth(self) -> list[dict[str, Any]]:
         """What waits and what is at work, per queue and partition."""
         return self._rows("queue_depth")
+
+    def queue_fairness(self) -> list[dict[str, Any]]:
+        """Weight, slots, tokens and share of each partition."""
+        return self._rows("queue_fairness")
 
     def run(self, run_id: str) -> dict[str, Any]:
         """The run header."""

@@ -144,6 +144,18 @@ select app.pause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason 
 -- name: unpause_queue
 select app.unpause_queue(queue_name => %(queue_name)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
 
+-- name: pause_partition
+select app.pause_partition(queue_name => %(queue_name)s, partition_key => %(partition_key)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: unpause_partition
+select app.unpause_partition(queue_name => %(queue_name)s, partition_key => %(partition_key)s, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: set_limits
+select app.set_limits(queue_name => %(queue_name)s, limits => %(limits)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
+-- name: set_partition
+select app.set_partition(queue_name => %(queue_name)s, partition_key => %(partition_key)s, options => %(options)s::jsonb, actor => %(actor)s, reason => %(reason)s, dry_run => %(dry_run)s);
+
 -- name: purge_runs
 select app.purge_runs(older_than => %(older_than)s, actor => %(actor)s, reason => %(reason)s, statuses => %(statuses)s::text[],
                       max_runs => %(max_runs)s, dry_run => %(dry_run)s);
@@ -162,6 +174,9 @@ select * from app.v_ops_slow_steps;
 
 -- name: queue_depth
 select * from app.v_ops_queue_depth order by queue_name, partition_key;
+
+-- name: queue_fairness
+select * from app.v_ops_queue_fairness order by queue_name, partition_key;
 
 -- == schedules ==
 

@@ -1,4 +1,4 @@
-"""Limits under fire: workers that claim, finish, fall silent and come back, watched from outside at every instant."""
+"""Limits under fire: workers claim, finish and fall silent, watched from outside at every instant."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def test_limits_hold_at_every_instant(dsn: str, conn: Connection[Any], kind: str
     else:
         # the second step of a lane is no claim
         begun = conn.execute(
-            "select partition_key, started_at from app.run_steps where started_at is not null and idx = 0 order by started_at"
+            "select partition_key, started_at from app.run_steps"
+            " where started_at is not null and idx = 0 order by started_at"
         ).fetchall()
         assert windows([at for _, at in begun], timedelta(seconds=1)) <= 40
         for key in {key for key, _ in begun}:
@@ -172,7 +173,8 @@ def test_a_hot_tenant_delays_nobody_beyond_two_claims(conn: Connection[Any]) -> 
     start_many(conn, {f"small{n:02}": 1 for n in range(20)})
     lanes = [lane for _ in range(2) for lane in work(conn, "a", queues={"intentQ": 20})]
     found = conn.execute(
-        "select count(distinct partition_key) from app.run_steps where run_id = any (%s) and partition_key <> 'hot'",
+        "select count(distinct partition_key) from app.run_steps"
+        " where run_id = any (%s) and partition_key <> 'hot'",
         [[lane["runId"] for lane in lanes]],
     ).fetchone()
     assert found == (20,)

@@ -188,6 +188,11 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("fork", "a", "--step", "0", "--inputs", "[]", "--reason", "x"), "inputs: must be an object"),
     (("cancel", "a", "--reason", " "), "reason: must not be blank"),
     (("pause", "--reason", "x"), "QUEUE"),
+    (("limits", "sbxQ", "--reason", "x"), "at least one limit"),
+    (("limits", "sbxQ", "--max-running", "-1", "--reason", "x"), "neither a number nor none"),
+    (("limits", "sbxQ", "--max-running", "0", "--reason", "x"), "limits.maxRunning: must be between"),
+    (("limits", "sbxQ", "--rate", "50", "--reason", "x"), "rate like 50/30s"),
+    (("weight", "sbxQ", "acme", "101", "--reason", "x"), "'WEIGHT'"),
     (("redrive", "intentQ", "--max", "1001", "--reason", "x"), "--max"),
     (("explain",), "no run ids"),
     (("diff", "a"), "'B'"),
@@ -201,6 +206,38 @@ def test_wrong_usage_is_exit_code_2_and_writes_nothing(duty: Duty) -> None:
         result = sisu(*words, stdin="")
         assert (result.exit_code, said in result.stderr) == (2, True), (words, result.stderr)
     assert everything(duty.conn) == before
+
+
+def test_one_partition_is_paused(duty: Duty) -> None:
+    assert sisu("pause", "sbxQ", "--partition", "acme", *SIGNED).stdout.startswith("sbxQ/acme  paused since")
+    assert "app.unpause_partition('sbxQ', 'acme'" in sisu("inbox", "--kind", "paused partition").stdout
+    assert parsed(sisu("unpause", "sbxQ", "--partition", "acme", *SIGNED, "--json"))["paused"] is False
+    assert sisu("unpause", "sbxQ", "--partition", "acme", *SIGNED).exit_code == 4
+    assert duty.audit() == [(op, "ann", "because", "queue/sbxQ/acme") for op in ("pause", "unpause")]
+
+
+def test_limits_and_weights(duty: Duty) -> None:
+    words = ("limits", "sbxQ", "--max-running", "10", "--rate", "50/30s", "--max-running-per-partition", "3")
+    assert sisu(*words, *SIGNED, "--dry-run").stdout == (
+        "sbxQ  10 at once, 50/30s, 3 at once per partition (dry run: not set)\n"
+    )
+    told = parsed(sisu(*words, "--rate-per-partition", "2/1m", *SIGNED, "--json"))
+    assert told["limits"] == {
+        "maxRunning": 10, "maxRunningPerPartition": 3, "maxRunningPerWorker": None, "ageingSeconds": 600,
+        "rate": {"limit": 50, "seconds": 30}, "ratePerPartition": {"limit": 2, "seconds": 60},
+    }  # fmt: skip
+    assert "50/30s" in sisu("queues").stdout
+    assert sisu("limits", "sbxQ", "--rate", "none", "--ageing", "none", *SIGNED).stdout == (
+        "sbxQ  10 at once, 3 at once per partition, 2/60s per partition, no ageing\n"
+    )
+    assert sisu("weight", "sbxQ", "acme", "3", "--max-running", "5", *SIGNED).stdout == (
+        "sbxQ/acme  weight 3, 5 at once\n"
+    )
+    assert parsed(sisu("weight", "sbxQ", "acme", "1", "--max-running", "none", *SIGNED, "--json")) == {
+        "accepted": True, "queueName": "sbxQ", "partition": "acme", "weight": 1, "maxRunning": None,
+        "dryRun": False,
+    }  # fmt: skip
+    assert sisu("limits", "noQ", "--rate", "1/1s", *SIGNED).exit_code == 3
 
 
 def test_fork_makes_forks_and_diff_compares_them(duty: Duty) -> None:
@@ -315,7 +352,7 @@ def test_slow_steps_and_queues_fit_the_screen(duty: Duty) -> None:
 
 def test_every_command_has_help_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
-    acts = ["cancel", "resume", "repair", "fork", "redrive", "pause", "unpause", "purge"]
+    acts = ["cancel", "resume", "repair", "fork", "redrive", "pause", "unpause", "limits", "weight", "purge"]
     views = ["inbox", "explain", "list-failed", "gates", "diff", "slow", "queues", "schedules"]
     assert sorted(main.commands["ops"].commands) == sorted(acts + views)  # type: ignore[attr-defined]
     assert "sisu ops list-failed --ids | sisu ops repair" in sisu("--help").stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -12,8 +11,9 @@ import click
 
 from ..client import Client
 from ..errors import Conflict, NotFound, SisuError
-from . import ops_purge, ops_views, render_ops
-from .runs import json_option, open_client
+from . import ops_purge, ops_queues, ops_views, render_ops
+from .ops_queues import signed
+from .runs import open_client
 
 _EPILOG = """
 \b
@@ -24,7 +24,8 @@ Examples
   sisu ops list-failed --ids | sisu ops repair --reason 'service is back'
   sisu ops repair --filter '{"errorCode": "infra", "newerThanMS": 3600000}' --reason 'back again' --dry-run
   sisu ops fork RUN --step 2 --reason patch-applied     then: sisu ops diff RUN RUN-f1
-  sisu ops pause sbxQ --reason 'sandbox host is full'
+  sisu ops pause sbxQ --reason 'sandbox host is full'   or one partition: --partition acme
+  sisu ops limits sbxQ --max-running 10 --rate 50/30s --reason 'the service asks for it'
   sisu ops purge --older-than 30d --reason retention --all
 
 Runs come from the arguments, from --filter, or one id per line from standard input. A call takes up to 1000
@@ -52,18 +53,6 @@ Call = Callable[[Client, Mapping[str, Any]], list[dict[str, Any]]]
 @click.group(epilog=_EPILOG)
 def ops() -> None:
     """On duty: what needs a human, and what a human can do."""
-
-
-def signed(function: Callable[..., None]) -> Callable[..., None]:
-    """The options that every control action takes."""
-    for option in (
-        json_option,
-        click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing."),
-        click.option("--reason", required=True, help="Why; kept with the audit artifact."),
-        click.option("--actor", default=getpass.getuser, show_default="you", help="Who."),
-    ):
-        function = option(function)
-    return function
 
 
 def on_runs(function: Callable[..., None]) -> Callable[..., None]:
@@ -142,28 +131,8 @@ def redrive(queue: str, max_runs: int, dry_run: bool, as_json: bool, **who: Any)
     report("resume", iter([{}]), call, dry_run, as_json)
 
 
-@ops.command()
-@click.argument("queue")
-@signed
-def pause(queue: str, dry_run: bool, as_json: bool, **who: Any) -> None:
-    """Hand out no more steps of QUEUE.
-
-    What is under way goes on.
-    """
-    with open_client() as client:
-        render_ops.queue_switched(client.pause_queue(queue, dry_run=dry_run, **who), as_json)
-
-
-@ops.command()
-@click.argument("queue")
-@signed
-def unpause(queue: str, dry_run: bool, as_json: bool, **who: Any) -> None:
-    """Serve QUEUE again."""
-    with open_client() as client:
-        render_ops.queue_switched(client.pause_queue(queue, pause=False, dry_run=dry_run, **who), as_json)
-
-
 ops_views.add_to(ops)
+ops_queues.add_to(ops)
 signed(ops_purge.purge)
 ops.add_command(ops_purge.purge)
 

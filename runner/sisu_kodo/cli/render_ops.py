@@ -12,18 +12,21 @@ from rich.text import Text
 
 from . import render
 
-KINDS = ("gate", "paused queue", "stalled", "overdue timer", "dead lane", "failed")
+KINDS = ("gate", "paused queue", "paused partition", "stalled", "overdue timer", "dead lane", "failed")
 """Kinds of the inbox, as `app.v_ops_inbox` names them."""
 
 _KIND_STYLES = {
     "gate": "yellow",
     "paused queue": "magenta",
+    "paused partition": "magenta",
     "stalled": "red",
     "overdue timer": "red",
     "dead lane": "red",
     "failed": "red",
 }
 _LONGEST_REASON = 160
+_USUAL_AGEING = 600
+"""Seconds, as a queue has it from the start."""
 
 
 def batch(action: str, rows: list[dict[str, Any]], dry_run: bool, as_json: bool) -> None:
@@ -54,8 +57,49 @@ def queue_switched(answer: dict[str, Any], as_json: bool) -> None:
         return
     stands = f"paused since {render.clock(answer['pausedAt'])[:8]}" if answer["paused"] else "served"
     render.console().print(
-        f"{answer['queueName']}  {stands}{' (dry run: as it was)' if answer['dryRun'] else ''}"
+        f"{_place(answer)}  {stands}{' (dry run: as it was)' if answer['dryRun'] else ''}", soft_wrap=True
     )
+
+
+def limits(answer: dict[str, Any], as_json: bool) -> None:
+    """What `sisu ops limits` answers."""
+    if as_json:
+        render.say_json(answer)
+        return
+    said = limits_text(answer["limits"]) or "no limits"
+    render.console().print(f"{_place(answer)}  {said}{_dry(answer)}", soft_wrap=True)
+
+
+def partition_set(answer: dict[str, Any], as_json: bool) -> None:
+    """What `sisu ops weight` answers."""
+    if as_json:
+        render.say_json(answer)
+        return
+    most = "" if answer["maxRunning"] is None else f", {answer['maxRunning']} at once"
+    render.console().print(f"{_place(answer)}  weight {answer['weight']}{most}{_dry(answer)}", soft_wrap=True)
+
+
+def limits_text(limits: dict[str, Any]) -> str:
+    """`10 at once, 50/30s, 3 at once per partition`; ageing only where it is not the usual."""
+    parts = []
+    for at_once, rate, each in (
+        ("maxRunning", "rate", ""),
+        ("maxRunningPerPartition", "ratePerPartition", " per partition"),
+        ("maxRunningPerWorker", "", " per worker"),
+    ):
+        if (most := limits.get(at_once)) is not None:
+            parts.append(f"{most} at once{each}")
+        if (pace := limits.get(rate)) is not None:
+            parts.append(f"{pace['limit']}/{pace['seconds']}s{each}")
+    if (ageing := limits.get("ageingSeconds")) != _USUAL_AGEING:
+        parts.append("no ageing" if ageing is None else f"ageing after {span(ageing)}")
+    return ", ".join(parts)
+
+
+def camel(name: str) -> str:
+    """`max_running` as `maxRunning`."""
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
 
 
 def purge_progress(total: dict[str, Any]) -> None:
@@ -203,14 +247,21 @@ def queues(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         render.say_json(rows)
         return
-    right = ("in line", "at work", "expired", "oldest")
-    grid = render.table("queue", "partition", *right, "paused", right=right, fold=("paused",))
+    right = ("in line", "at work", "expired", "oldest", "empty in")
+    grid = render.table(
+        "queue", "partition", *right, "limits", "paused", right=right, fold=("limits", "paused")
+    )
+    shown: set[str] = set()
     for row in rows:
         oldest = "" if row["oldest_age_s"] is None else span(row["oldest_age_s"])
         expired = Text(str(row["expired"] or ""), style="red")
         paused = f"by {row['paused_by']}: {row['pause_reason']}" if row["paused_at"] else ""
-        figures = (str(row["enqueued"]), str(row["pending"]), expired, oldest)
-        grid.add_row(row["queue_name"], row["partition_key"], *figures, Text(paused, style="magenta"))
+        drained = "" if row["drain_s"] is None else span(row["drain_s"])
+        waiting = f"{'~' if row['is_estimated'] else ''}{row['enqueued']}"
+        figures = (waiting, str(row["pending"]), expired, oldest, drained)
+        said = "" if row["queue_name"] in shown else limits_text(row["limits"])
+        shown.add(row["queue_name"])
+        grid.add_row(row["queue_name"], row["partition_key"], *figures, said, Text(paused, style="magenta"))
     render.console().print(grid)
 
 
@@ -220,6 +271,15 @@ def span(seconds: float) -> str:
         if seconds < limit:
             return f"{max(0, seconds) // size:.0f} {unit}"
     return f"{seconds // 86400:.0f} d"
+
+
+def _place(answer: dict[str, Any]) -> str:
+    """The queue, or queue/partition."""
+    return "/".join([answer["queueName"], *([answer["partition"]] if "partition" in answer else [])])
+
+
+def _dry(answer: dict[str, Any]) -> str:
+    return " (dry run: not set)" if answer["dryRun"] else ""
 
 
 def _refusal(row: dict[str, Any]) -> str:

@@ -222,3 +222,6 @@ class QueueDepth(BaseModel):
     pausedAt: int | None = Field(description="Since when nothing of the queue is claimed.")
     pausedBy: str | None
     pauseReason: str | None
+    drainS: int | None = Field(description="Seconds until the line is empty, at the pace of the last minute.")
+    isEstimated: bool = Field(description="The line is too long to be counted.")
+    limits: dict[str, Any] = Field(description="Limits of the queue, as `app.set_limits` takes them.")
