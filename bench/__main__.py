@@ -40,7 +40,7 @@ Sections
   throughput  steps/s: 1, 4, 20 steps, fan-out; 1 and 4 runners        4 minutes
   latency     one run at a time                                       <1
   starts      start_run, start_runs                                    1
-  claims      1 k, 100 k, 1 M waiting; 1 M timers; 1 M runs over       5
+  claims      1 k to 1 M waiting; 1 M timers; 1 M runs over            5
   fairness    a hot tenant against 99 small ones                       1
   idle        statements of an idle runner                             2
   wal         bytes and round trips a step                            <1

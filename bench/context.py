@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from sisu_kodo import database
 from sisu_kodo.client import Client, connected
 
-from .common import Row, runners, scratch_database, statements
+from .common import SQL, Row, runners, scratch_database, statements
 
 _SEED = statements("seed.sql")
 _CHUNK = 100_000
@@ -87,8 +87,6 @@ def worker(
     dsn: str, name: str, version: str, queues: Sequence[str] = ("intentQ",)
 ) -> Iterator[Connection[Row]]:
     """A connection that plays a runner by hand: registered, and retired at the end."""
-    from .common import SQL
-
     with closing(database.connect(dsn, row_factory=dict_row)) as conn:
         conn.execute(SQL["register"], {"worker": name, "version": version, "queues": list(queues)})
         yield conn

@@ -5,8 +5,6 @@
 --   app.put_setting(key, value)        writes a setting
 --   app.setting(key) → text            reads one
 --
---   app.may_look(name), app.looked(…)  a look that had to walk past much that is over is not repeated at once
---
 -- No other clock decides anything, except leases and worker liveness: those use the real clock, because processes do.
 
 create or replace function app.setting(key text)
@@ -77,45 +75,3 @@ begin
 end
 $$;
 comment on function app.advance(interval) is 'For tests: moves the engine''s clock forward and returns it. PT409 unless the setting test_database is true.';
-
--- While a transaction holds a snapshot, nobody may clear away what has gone through an index since, and each scan from its front walks past all
--- of it again. So a look that did says so, and this session looks again only after twenty times as long. What counts is the entries that were
--- read, not the time it took: a slow machine changes nothing.
-
-create or replace function app.may_look(name text)
-returns boolean
-language sql
-stable
-parallel unsafe
-security invoker
-set search_path = ''
-as $$
-  select coalesce(nullif(current_setting('sisu.again_' || lower(name), true), ''), '-infinity')::timestamptz <= clock_timestamp();
-$$;
-comment on function app.may_look(text) is 'Whether the look of this name is due again in this session (real clock).';
-
-create or replace function app.looked(name text, in_vain bigint)
-returns void
-language sql
-volatile
-parallel unsafe
-security invoker
-set search_path = ''
-as $$
-  -- an entry takes about a quarter of a microsecond
-  select set_config('sisu.again_' || lower(name), case when in_vain > 1000 then (clock_timestamp() + in_vain * interval '5 microseconds')::text else '' end, false)
-  where in_vain > 1000 or nullif(current_setting('sisu.again_' || lower(name), true), '') is not null;
-$$;
-comment on function app.looked(text, bigint) is 'The look of this name walked past so many index entries that led to nothing.';
-
-create or replace function app.entries_read(index regclass)
-returns bigint
-language sql
-volatile
-parallel unsafe
-security invoker
-set search_path = ''
-as $$
-  select coalesce(pg_stat_get_xact_tuples_returned(index), 0);
-$$;
-comment on function app.entries_read(regclass) is 'How many entries of an index this transaction has read so far: the difference of two tells what lay between.';

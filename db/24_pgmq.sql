@@ -152,7 +152,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select app.entries_read(i.indexrelid) from pg_index as i where i.indrelid = format('pgmq.%I', pgmq.format_table_name(queue, 'q'))::regclass and i.indisprimary;
+  select coalesce(pg_stat_get_xact_tuples_returned(i.indexrelid), 0) from pg_index as i where i.indrelid = format('pgmq.%I', pgmq.format_table_name(queue, 'q'))::regclass and i.indisprimary;
 $$;
 comment on function app.lease_entries_read(text) is 'app.entries_read of the index that expired_leases walks.';
 

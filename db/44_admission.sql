@@ -37,7 +37,7 @@ end
 $$;
 comment on function app.next_partitions(text, text, text, integer) is 'Up to n partitions with a backlog whose key is not less than start, in order.';
 
-create or replace function app.pick(queue text, version text, partitions text[], quotas integer[], skip text[], n integer)
+create or replace function app.pick(queue text, version text, partitions text[], quotas integer[], skip text[], n integer, fronts jsonb)
 returns app.run_steps[]
 language plpgsql
 volatile
@@ -54,6 +54,7 @@ begin
       cross join lateral (
         select s from app.run_steps as s
         where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.queue_seq is not null
+          and (s.priority, s.queue_seq) >= (coalesce((fronts -> p.partition_key ->> 0)::integer, 0), coalesce((fronts -> p.partition_key ->> 1)::bigint, 0))
           and s.run_id <> all (skip)
         order by s.priority, s.queue_seq, s.task_idx
         limit p.quota
@@ -61,8 +62,8 @@ begin
     limit n) as x);
 end
 $$;
-comment on function app.pick(text, text, text[], integer[], text[], integer) is
-  'Locks up to n waiting steps, no more of a partition than its quota, and skips those that somebody else is taking and those of the runs in skip.';
+comment on function app.pick(text, text, text[], integer[], text[], integer, jsonb) is
+  'Locks up to n waiting steps, no more of a partition than its quota, from its front on (chapter 41), and skips those that somebody else is taking and those of the runs in skip.';
 
 create or replace function app.pick_aged(queue text, version text, partitions text[], quotas integer[], until timestamptz, n integer)
 returns app.run_steps[]
@@ -122,7 +123,7 @@ $$;
 comment on function app.and_round(text[], text[], integer) is
   'Partitions to the end of the line, and then those from its start, up to n.';
 
-create or replace function app.pick_fairly(queue text, version text, keys text[], turns integer[], widest integer, n integer, round integer, until timestamptz)
+create or replace function app.pick_fairly(queue text, version text, keys text[], turns integer[], widest integer, n integer, round integer, until timestamptz, fronts jsonb)
 returns app.run_steps[]
 language plpgsql
 volatile
@@ -133,12 +134,12 @@ as $$
 declare
   aged app.run_steps[];
 begin
-  if until is not null and round % 4 + widest >= 4 then
+  if until is not null and fronts is null and round % 4 + widest >= 4 then
     aged := app.pick_aged(queue, version, keys,
       array(select (round + least(k.turn, n)) / 4 - round / 4 from unnest(turns) with ordinality as k (turn, ordinality) order by k.ordinality), until, n);
   end if;
   if aged is null then
-    return app.pick(queue, version, keys, turns, '{}', n);
+    return app.pick(queue, version, keys, turns, '{}', n, fronts);
   elsif cardinality(aged) = n then
     return aged;
   end if;
@@ -146,10 +147,10 @@ begin
     array(
       select k.turn - (select count(*)::integer from unnest(aged) as a where a.partition_key = k.key)
       from unnest(keys, turns) with ordinality as k (key, turn, ordinality) order by k.ordinality),
-    array(select a.run_id from unnest(aged) as a), n - cardinality(aged));
+    array(select a.run_id from unnest(aged) as a), n - cardinality(aged), fronts);
 end
 $$;
-comment on function app.pick_fairly(text, text, text[], integer[], integer, integer, integer, timestamptz) is
+comment on function app.pick_fairly(text, text, text[], integer[], integer, integer, integer, timestamptz, jsonb) is
   'Picks up to n steps, from each partition its turn; of every four of them one for a step that has waited since until. round: where this is counted from; widest: the widest turn.';
 
 create or replace function app.claim(worker text, app_version text, queue text, n integer, limited boolean)
@@ -179,6 +180,8 @@ declare
   free app.run_steps[];
   skip text[];            -- runs that somebody holds at this moment; null in the first round
   missing integer := n;
+  fronts jsonb := app.fronts(queue, claim.app_version);
+  read bigint := app.entries_read('app.backlog_in_line');
   t timestamptz;
 begin
   perform app.lock_queue(queue, limited);
@@ -193,6 +196,8 @@ begin
     if cardinality(keys) = 0 then
       perform set_config(cursor_name, round || ' 0 ' || place, false);
     end if;
+  elsif fronts is not null then
+    keys := app.keys_of(fronts, start);
   else
     keys := app.next_partitions(queue, app_version, start, n);
     if cardinality(keys) < n and start <> '' then
@@ -209,9 +214,11 @@ begin
     if skip is null and rest > 0 and keys[1] = start then
       turns[1] := least(turns[1], rest);
     end if;
-    picked := case when skip is null then app.pick_fairly(queue, app_version, keys, turns, case when is_special then 100 else widest end, missing, round, t - rules.ageing_seconds * interval '1 second')
-      else app.pick(queue, app_version, keys, turns, skip, missing) end;
+    picked := case when skip is null then app.pick_fairly(queue, app_version, keys, turns, case when is_special then 100 else widest end, missing, round, t - rules.ageing_seconds * interval '1 second', fronts)
+      else app.pick(queue, app_version, keys, turns, skip, missing, fronts) end;
+    perform app.keep_fronts(queue, app_version, fronts, keys, picked, app.entries_read('app.backlog_in_line') - read - coalesce(cardinality(picked), 0));
     exit when picked is null;
+    fronts := coalesce(fronts, app.fronts(queue, app_version));
     if skip is null then
       perform set_config(cursor_name, app.next_place(case when cardinality(keys) < missing or keys[cardinality(keys)] collate "C" < start then round + widest else round end, keys, turns, picked, missing), false);
       skip := '{}';
@@ -232,6 +239,9 @@ begin
     missing := missing - cardinality(free);
     exit when cardinality(skip) > 100 or (cardinality(keys) = 1 and cardinality(picked) < turns[1] and cardinality(free) = cardinality(picked));
   end loop;
+  if cardinality(keys) = 0 then
+    perform app.keep_fronts(queue, app_version, fronts, keys, null, app.entries_read('app.backlog_in_line') - read);
+  end if;
 end
 $$;
 comment on function app.claim(text, text, text, integer, boolean) is

@@ -6,30 +6,6 @@
 -- A body is stored once per content. Whoever refers to one shares the lock of its group until the commit, and chapter 68 deletes no content of a
 -- group that somebody shares. Invariant: sha256 is that of the bytes get_artifact returns; a step that ended well and left nothing has kind none, idx 999.
 
-create or replace function app.content_lock()
-returns integer
-language sql
-immutable
-parallel safe
-security invoker
-set search_path = ''
-as $$
-  select 1397314635;
-$$;
-comment on function app.content_lock() is 'Class of the advisory locks of contents.';
-
-create or replace function app.content_group(sha256 text)
-returns integer
-language sql
-immutable
-parallel safe
-security invoker
-set search_path = ''
-as $$
-  select ('x' || left(sha256, 2))::bit(8)::integer;
-$$;
-comment on function app.content_group(text) is 'One of 256 groups: as many locks at most, however many bodies a call brings.';
-
 create or replace function app.share_content(sha256 text)
 returns boolean
 language plpgsql
@@ -39,11 +15,26 @@ security invoker
 set search_path = ''
 as $$
 begin
-  perform pg_advisory_xact_lock_shared(app.content_lock(), app.content_group(sha256));
+  -- one of 256 locks, however many bodies a call brings
+  perform pg_advisory_xact_lock_shared(1397314635, ('x' || left(sha256, 2))::bit(8)::integer);
   return true;
 end
 $$;
 comment on function app.share_content(text) is 'This transaction refers to a content: nobody deletes it until the end. Costs no write, and waits for nobody but a purge that is about to commit.';
+
+create or replace function app.has_content_alone(sha256 text)
+returns boolean
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  return pg_try_advisory_xact_lock(1397314635, ('x' || left(sha256, 2))::bit(8)::integer);
+end
+$$;
+comment on function app.has_content_alone(text) is 'True when nobody else is about to refer to a content of this group, and then until the end of the transaction. Does not wait.';
 
 create or replace function app.keep_artifacts(accepted app.lane_result[], has_artifacts boolean, t timestamptz)
 returns void

@@ -159,7 +159,7 @@ declare
   -- whoever is about to refer to a content shares the lock of its group until it has committed
   taken text[] := array(
     select l.sha256 from (select o.sha256 from app.loose_bodies as o order by o.freed_at, o.sha256 limit n) as l
-    where pg_try_advisory_xact_lock(app.content_lock(), app.content_group(l.sha256)));
+    where app.has_content_alone(l.sha256));
   collected bigint;
 begin
   -- a statement of its own: it sees what those have committed

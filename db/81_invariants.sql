@@ -2,8 +2,8 @@
 --
 --   select * from app.v_invariants;        law, run_id, detail
 --
--- Bounded whatever the number of runs: v_open_laws looks at the 500 newest and the 500 oldest of each open status, at the 500 oldest and
--- newest open gates, the 500 timers that are due first, the first 500 in line, and at every lease. v_ended_laws looks for what can be
+-- Bounded whatever the number of runs: v_open_laws looks at the 250 newest and the 250 oldest of each open status, at the 250 oldest and
+-- newest open gates, the 250 timers that are due first, the first 250 in line, and at every lease. v_ended_laws looks for what can be
 -- broken in runs that are over, in the newest 250 of each terminal status; v_schedule_laws looks at schedules and their newest ticks,
 -- v_queue_laws at limits beside leases and tokens. What is looked at is read once. Each law has a test that breaks it on purpose.
 
@@ -11,10 +11,10 @@ create or replace view app.v_open_runs as
 select r.run_id, r.status, r.recipe_id
 from unnest(array['ENQUEUED', 'PENDING', 'WAITING_INPUT']) as st (status)
   cross join lateral (
-    (select n.run_id, n.status, n.recipe_id from app.runs as n where n.status = st.status order by n.created_at desc limit 500)
+    (select n.run_id, n.status, n.recipe_id from app.runs as n where n.status = st.status order by n.created_at desc limit 250)
     union
-    (select o.run_id, o.status, o.recipe_id from app.runs as o where o.status = st.status order by o.created_at limit 500)) as r;
-comment on view app.v_open_runs is 'Of each status that is not terminal, the newest and the oldest 500 runs.';
+    (select o.run_id, o.status, o.recipe_id from app.runs as o where o.status = st.status order by o.created_at limit 250)) as r;
+comment on view app.v_open_runs is 'Of each status that is not terminal, the newest and the oldest 250 runs.';
 
 create or replace view app.v_open_steps as
 select s.*, r.status as run_status, r.recipe_id
@@ -47,19 +47,19 @@ union all
 select 'a terminal run has no step in line', s.run_id, format('%s attempt %s is ENQUEUED', s.step_id, s.attempt)
 from (
     select w.run_id, w.step_id, w.attempt from app.run_steps as w where w.queue_seq is not null
-    order by w.queue_name, w.app_version, w.partition_key, w.priority, w.queue_seq, w.task_idx limit 500) as s
+    order by w.queue_name, w.app_version, w.partition_key, w.priority, w.queue_seq, w.task_idx limit 250) as s
   join app.runs as r using (run_id)
 where r.ended_at is not null
 union all
 select 'a terminal run has no open gate', g.run_id, format('gate %s is OPEN', g.gate_key)
 from (
-    (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500)
-    union (select n.run_id, n.gate_key from app.gates as n where n.status = 'OPEN' order by n.opened_at desc limit 500)) as g
+    (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 250)
+    union (select n.run_id, n.gate_key from app.gates as n where n.status = 'OPEN' order by n.opened_at desc limit 250)) as g
   join app.runs as r using (run_id)
 where r.status <> 'WAITING_INPUT'
 union all
 select 'a terminal run has no timer', m.run_id, format('%s timer %s is open', m.kind, m.timer_id)
-from (select d.run_id, d.kind, d.timer_id from app.timers as d where d.fired_at is null and d.closed_at is null order by d.fire_at limit 500) as m
+from (select d.run_id, d.kind, d.timer_id from app.timers as d where d.fired_at is null and d.closed_at is null order by d.fire_at limit 250) as m
   join app.runs as r using (run_id)
 where r.ended_at is not null
 union all

@@ -257,6 +257,8 @@ as $$
   ), run as materialized (
     select p.* from unnest(array['PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']) as st (status)
       cross join lateral (select r.run_id, r.status, r.created_at, r.started_at, r.ended_at from app.runs as r where r.status = st.status order by r.created_at desc limit 1000) as p
+    -- what was over before has nothing to tell of this hour
+    where p.ended_at is null or p.ended_at > (select now.t from now) - interval '1 hour'
   ), point (at, what, ms) as (
     select run.ended_at, case run.status when 'SUCCESS' then 'succeeded' when 'CANCELLED' then 'cancelled' else 'failed' end, null::numeric from run where run.ended_at is not null
     union all

@@ -41,6 +41,7 @@ begin;
 
 -- the runners' verbs
 \ir 40_work.sql
+\ir 41_looks.sql
 \ir 42_transitions.sql
 \ir 43_steps.sql
 \ir 44_admission.sql

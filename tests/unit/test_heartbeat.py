@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from sisu_kodo.attempts import Attempts
@@ -42,3 +45,35 @@ def test_an_order_is_for_the_step_it_names(lane: Lane, directive: str, idx: int,
     heartbeat._obey(Directive(directive, "run", idx, "", "intentQ", 7))
     assert lane.cancelled.is_set() is (told == "cancelled")
     assert (stopped.lanes == [lane]) is (told == "stopped")
+
+
+class Database:
+    """Stands in for a connection: counts its statements, and may be at work."""
+
+    def __init__(self, is_busy: bool) -> None:
+        self.is_busy, self.statements = is_busy, 0
+
+    async def execute(self, statement: str) -> Database:
+        assert "app.shrink_queues" in statement
+        self.statements += 1
+        if self.is_busy:
+            raise psycopg.errors.LockNotAvailable
+        return self
+
+    async def fetchall(self) -> list[tuple[list[str]]]:
+        return [(["intentQ"],)]
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_queues_are_shrunk_every_ten_minutes_and_never_insisted_upon(
+    monkeypatch: pytest.MonkeyPatch, is_busy: bool
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    unused, connection = cast(Any, None), Database(is_busy)
+    heartbeat = Heartbeat("w", 1.0, Desk({"intentQ": 1}, pumps=1), unused, unused, unused)
+    seen = []
+    for clock[0] in (1000.0, 1599.0, 1600.0, 1601.0, 2199.0, 2200.0):
+        asyncio.run(heartbeat.shrink_queues(cast(Any, connection)))
+        seen.append(connection.statements)
+    assert seen == [0, 0, 1, 1, 1, 2]
