@@ -153,6 +153,24 @@ $$;
 comment on function app.pick_fairly(text, text, text[], integer[], integer, integer, integer, timestamptz, jsonb) is
   'Picks up to n steps, from each partition its turn; of every four of them one for a step that has waited since until. round: where this is counted from; widest: the widest turn.';
 
+create or replace function app.open_lines(keys text[], weights integer[], rooms integer[], turns integer[], picked app.run_steps[])
+returns table (open_keys text[], open_weights integer[], open_rooms integer[])
+language plpgsql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+  return query
+    select array_agg(k.key order by k.ordinality), array_agg(k.weight order by k.ordinality), array_agg(k.room order by k.ordinality)
+    from unnest(keys, weights, rooms, turns) with ordinality as k (key, weight, room, turn, ordinality)
+    where k.turn > 0 and k.turn <= (select count(*) from unnest(picked) as p where p.partition_key = k.key);
+end
+$$;
+comment on function app.open_lines(text[], integer[], integer[], integer[], app.run_steps[]) is
+  'The partitions that gave their whole turn: only those may have more.';
+
 create or replace function app.claim(worker text, app_version text, queue text, n integer, limited boolean)
 returns setof app.assignment
 language plpgsql
@@ -205,12 +223,9 @@ begin
     end if;
   end if;
 
-  while cardinality(keys) > 0 and missing > 0 loop
+  while cardinality(keys) > 0 and missing > 0 and coalesce(cardinality(skip), 0) <= 100 loop
     widest := 1 + (missing - 1) / cardinality(keys);
-    turns := array_fill(widest, array[cardinality(keys)]);
-    if is_special then
-      turns := app.turns(weights, rooms, missing);
-    end if;
+    turns := case when is_special then app.turns(weights, rooms, missing) else array_fill(widest, array[cardinality(keys)]) end;
     if skip is null and rest > 0 and keys[1] = start then
       turns[1] := least(turns[1], rest);
     end if;
@@ -236,8 +251,10 @@ begin
       end if;
       return query select * from app.lease_steps(worker, queue, free, t);
     end if;
+    if cardinality(picked) < missing then
+      select o.* into keys, weights, rooms from app.open_lines(keys, weights, rooms, turns, picked) as o;
+    end if;
     missing := missing - cardinality(free);
-    exit when cardinality(skip) > 100 or (cardinality(keys) = 1 and cardinality(picked) < turns[1] and cardinality(free) = cardinality(picked));
   end loop;
   if cardinality(keys) = 0 then
     perform app.keep_fronts(queue, app_version, fronts, keys, null, app.entries_read('app.backlog_in_line') - read);

@@ -1,4 +1,4 @@
-"""Runners and callers through a real PgBouncer in transaction mode: any statement may meet another server."""
+"""Runners and callers through a real PgBouncer in transaction mode: a statement may meet another session."""
 
 from __future__ import annotations
 

@@ -115,8 +115,22 @@ def timeline(told: dict[str, Any]) -> Timeline:
         rows += (_gate(axis, gate, end) for gate in told["gates"] if gate["idx"] == idx and gate["openedAt"])
         own = [each for each in attempts if each["idx"] == idx]
         rows.append(_step(axis, step, own, tasks.get(idx), end))
-    ticks = tuple(formats.duration(axis.time(WIDTH * i / 4) - start) for i in range(5))
-    return Timeline(tuple(rows), ticks, axis.compressed, formats.duration(end - start))
+    return Timeline(tuple(rows), _ticks(axis, start), axis.compressed, formats.duration(end - start))
+
+
+def _ticks(axis: Axis, start: float) -> tuple[str, ...]:
+    """What stands over the quarters; one that would read like the one before says how much later it is."""
+    words: list[str] = []
+    told = 0.0
+    for quarter in range(5):
+        at = axis.time(WIDTH * quarter / 4) - start
+        word = formats.duration(at)
+        if quarter and word == formats.duration(told):
+            words.append(f"+{formats.duration(at - told)}")
+        else:
+            words.append(word)
+            told = at
+    return tuple(words)
 
 
 def _busy(
