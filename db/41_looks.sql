@@ -31,9 +31,9 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  -- an entry takes about a quarter of a microsecond
-  select set_config('sisu.again_' || lower(name), case when in_vain > 1000 then (clock_timestamp() + in_vain * interval '10 microseconds')::text else '' end, false)
-  where in_vain > 1000 or nullif(current_setting('sisu.again_' || lower(name), true), '') is not null;
+  -- an entry takes about a quarter of a microsecond; a look at a thousand partitions that have nothing reads two thousand
+  select set_config('sisu.again_' || lower(name), case when in_vain > 3000 then (clock_timestamp() + in_vain * interval '10 microseconds')::text else '' end, false)
+  where in_vain > 3000 or nullif(current_setting('sisu.again_' || lower(name), true), '') is not null;
 $$;
 comment on function app.looked(text, bigint) is 'The look of this name walked past so many index entries that led to nothing.';
 
@@ -79,7 +79,7 @@ declare
 begin
   if fronts is null then
     perform app.looked('line_' || queue, in_vain);
-    if in_vain <= 1000 then
+    if in_vain <= 3000 then
       if kept is not null then
         perform set_config(setting, '', false);
       end if;
@@ -89,7 +89,7 @@ begin
     fronts := case when kept ->> 'version' = version and cardinality(keys) + (select count(*) from jsonb_object_keys(kept -> 'fronts')) < 1000 then kept -> 'fronts' else '{}' end;
     fronts := (select coalesce(jsonb_object_agg(k.key, '[0, 0]'::jsonb), '{}') from unnest(keys) as k (key)) || fronts;
   end if;
-  if fronts <> '{}' and (picked is not null or in_vain > 1000) then
+  if fronts <> '{}' and (picked is not null or in_vain > 3000) then
     fronts := fronts || coalesce((
       select jsonb_object_agg(p.partition_key, jsonb_build_array(p.priority, p.queue_seq))
       from (
