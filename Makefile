@@ -47,8 +47,6 @@ lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/mypy
 bench: $(STAMP) ## the whole report with its ceilings and charts, half an hour (ARGS=--scale=0.01)
-	@$(BIN)/python -c 'import matplotlib, psutil' 2>/dev/null \
-	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action ignore -e '.[bench]'
 	@$(BIN)/python -m bench $(ARGS)
 bench-quick: $(STAMP) ## runs/s, steps/s and latency beside the server's own ceiling
 	@$(BIN)/python -m bench.quick $(ARGS)

@@ -5,7 +5,7 @@
 --   app.fronts(queue, version), app.keep_fronts(…)   how far a claim had come in each partition
 --
 -- While a transaction holds a snapshot, nobody may clear away what has gone through an index since, and each scan from its front walks past all of
--- it again. So a look that did says so, and this session repeats it only after twenty times as long. Until then a claim goes on in each partition
+-- it again. So a look that did says so, and this session repeats it only after forty times as long. Until then a claim goes on in each partition
 -- where it had come to, and does not see what lies before that: a step that came later with a lower priority number, one that came back to its
 -- old place, one that has aged, a partition that is new. While nothing is held up, every look is cheap and always from the front.
 -- What counts is the entries that were read, not the time it took: a slow machine changes nothing. Session settings hold all this; a lost
@@ -31,9 +31,9 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  -- an entry takes about a quarter of a microsecond
-  select set_config('sisu.again_' || lower(name), case when in_vain > 1000 then (clock_timestamp() + in_vain * interval '5 microseconds')::text else '' end, false)
-  where in_vain > 1000 or nullif(current_setting('sisu.again_' || lower(name), true), '') is not null;
+  -- an entry takes about a quarter of a microsecond; a look at a thousand partitions that have nothing reads two thousand
+  select set_config('sisu.again_' || lower(name), case when in_vain > 3000 then (clock_timestamp() + in_vain * interval '10 microseconds')::text else '' end, false)
+  where in_vain > 3000 or nullif(current_setting('sisu.again_' || lower(name), true), '') is not null;
 $$;
 comment on function app.looked(text, bigint) is 'The look of this name walked past so many index entries that led to nothing.';
 
@@ -79,7 +79,7 @@ declare
 begin
   if fronts is null then
     perform app.looked('line_' || queue, in_vain);
-    if in_vain <= 1000 then
+    if in_vain <= 3000 then
       if kept is not null then
         perform set_config(setting, '', false);
       end if;
@@ -89,7 +89,7 @@ begin
     fronts := case when kept ->> 'version' = version and cardinality(keys) + (select count(*) from jsonb_object_keys(kept -> 'fronts')) < 1000 then kept -> 'fronts' else '{}' end;
     fronts := (select coalesce(jsonb_object_agg(k.key, '[0, 0]'::jsonb), '{}') from unnest(keys) as k (key)) || fronts;
   end if;
-  if fronts <> '{}' and (picked is not null or in_vain > 1000) then
+  if fronts <> '{}' and (picked is not null or in_vain > 3000) then
     fronts := fronts || coalesce((
       select jsonb_object_agg(p.partition_key, jsonb_build_array(p.priority, p.queue_seq))
       from (

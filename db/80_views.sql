@@ -30,11 +30,13 @@ with recursive line (queue_name, app_version, partition_key, priority, n) as (
     order by s.app_version, s.partition_key, s.priority limit 1) as f
   where line.n < 2000
 ), sized as (
-  select l.*, count(*) over (partition by l.queue_name) = 2000 as is_cut, greatest(100, least(10000, 30000 / count(*) over (partition by l.queue_name))) as cap
+  select l.*, count(*) over (partition by l.queue_name) = 2000 as is_cut, greatest(40, least(10000, 30000 / count(*) over (partition by l.queue_name))) as cap
   from line as l
+), sampled as (
+  select s.*, greatest(2, least(8, s.cap / 100)) as stretches from sized as s
 )
 select l.queue_name, l.app_version, l.partition_key, l.priority, (c.n + coalesce(e.n, 0))::bigint as waiting, l.is_cut or c.n = l.cap as is_estimated, c.oldest_enqueued_at
-from sized as l
+from sampled as l
   cross join lateral (
     select count(*) as n, min(s.enqueued_at) as oldest_enqueued_at, max(s.queue_seq) as last_seq
     from (
@@ -42,23 +44,23 @@ from sized as l
       where s.queue_name = l.queue_name and s.app_version = l.app_version and s.partition_key = l.partition_key and s.priority = l.priority and s.queue_seq is not null
       order by s.queue_seq limit l.cap) as s) as c
   left join lateral (
-    -- what is beyond, in eight stretches: each as dense as it is where it begins
-    select sum(case when k.n < l.cap / 8 then k.n else k.n * (g.until_seq - g.from_seq)::numeric / (k.last_seq - g.from_seq) end) as n
+    -- what is beyond, in up to eight stretches: each as dense as it is where it begins
+    select sum(case when k.n < l.cap / l.stretches then k.n else k.n * (g.until_seq - g.from_seq)::numeric / (k.last_seq - g.from_seq) end) as n
     from (
         select s.queue_seq from app.run_steps as s
         where s.queue_name = l.queue_name and s.app_version = l.app_version and s.partition_key = l.partition_key and s.priority = l.priority and s.queue_seq is not null
         order by s.queue_seq desc limit 1) as last
-      cross join generate_series(0, 7) as i
-      cross join lateral (select c.last_seq + (last.queue_seq - c.last_seq) * i / 8, c.last_seq + (last.queue_seq - c.last_seq) * (i + 1) / 8) as g (from_seq, until_seq)
+      cross join generate_series(0, l.stretches - 1) as i
+      cross join lateral (select c.last_seq + (last.queue_seq - c.last_seq) * i / l.stretches, c.last_seq + (last.queue_seq - c.last_seq) * (i + 1) / l.stretches) as g (from_seq, until_seq)
       cross join lateral (
         select count(*) as n, max(s.queue_seq) as last_seq
         from (
           select s.queue_seq from app.run_steps as s
           where s.queue_name = l.queue_name and s.app_version = l.app_version and s.partition_key = l.partition_key and s.priority = l.priority
             and s.queue_seq > g.from_seq and s.queue_seq <= g.until_seq
-          order by s.queue_seq limit l.cap / 8) as s) as k) as e on c.n = l.cap;
+          order by s.queue_seq limit l.cap / l.stretches) as s) as k) as e on c.n = l.cap;
 comment on view app.v_lines is
-  'What waits, per queue, version, partition and priority: counted up to 10,000 steps of a line (fewer where a queue has more than three, never fewer than 100), and beyond that estimated from samples: is_estimated says so. The oldest is that of the part that was counted. The first 2000 lines of a queue.';
+  'What waits, per queue, version, partition and priority: counted up to 10,000 steps of a line (fewer where a queue has more than three, never fewer than 40), and beyond that estimated from samples: is_estimated says so. The oldest is that of the part that was counted. The first 2000 lines of a queue.';
 
 create or replace view app.v_ops_queue_depth as
 with waiting as (

@@ -97,6 +97,39 @@ def test_the_second_revision_moves_gates_to_rows_of_their_own(
     assert dump(server, empty_dsn) == dump(server, dsn)
 
 
+_A_HELD_LEASE = """
+insert into app.recipes (name, version, status, body, body_sha256, queue_name, activated_at)
+values ('r', 1, 'active', '{}', '', 'intentQ', now());
+insert into app.intents (intent_id, body) values ('ih_' || repeat('0', 64), '{}');
+insert into app.runs (run_id, intent_id, recipe_id, status, queue_name, partition_key, app_version, trace_id,
+  oc_mode, sbx_mode, created_at, started_at, updated_at)
+select intent_id, intent_id, 1, 'PENDING', 'intentQ', 'acme', '1', '', '', '', now(), now(), now()
+from app.intents;
+select pgmq.create('intentQ');
+insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key,
+  priority, worker, msg_id, read_ct, enqueued_at, started_at)
+select run_id, 0, 1, 'A', 'PENDING', 'intentQ', '1', 'acme', 1, 'w',
+  pgmq.send('intentQ', jsonb_build_object('runId', run_id, 'taskKey', ''), 60), 0, now(), now()
+from app.runs
+"""
+
+
+def test_the_sixth_revision_counts_leases_that_are_held(server: Server, dsn: str, empty_dsn: str) -> None:
+    """A message from before says of which partition and worker it is, so that limits count it."""
+    with closing(database.connect(empty_dsn, autocommit=False)) as conn:
+        alembic = AlembicConfig(attributes={"connection": conn})
+        alembic.set_main_option("script_location", str(migrations_dir()))
+        command.upgrade(alembic, "0005")
+    with closing(database.connect(empty_dsn)) as conn:
+        conn.execute(_A_HELD_LEASE)
+    database.migrate(empty_dsn)
+    with closing(database.connect(empty_dsn)) as conn:
+        leases = conn.execute("select partition_key, worker from app.leases()").fetchall()
+        assert leases == [("acme", "w")]
+        assert conn.execute("select running from app.v_ops_queue_fairness").fetchall() == [(1,)]
+    assert dump(server, empty_dsn) == dump(server, dsn)
+
+
 def test_migrating_again_changes_nothing(server: Server, dsn: str) -> None:
     before = dump(server, dsn)
     database.migrate(dsn)

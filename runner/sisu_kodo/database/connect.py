@@ -17,7 +17,13 @@ def connect(dsn: str, **options: Any) -> Connection[Any]:
 
     Raises Unreachable, whose text never holds a password.
     """
-    defaults = {"autocommit": True, "application_name": "sisu", "connect_timeout": 10}
+    # nothing is prepared: a pooler in transaction mode may send the next statement to another connection
+    defaults = {
+        "autocommit": True,
+        "prepare_threshold": None,
+        "application_name": "sisu",
+        "connect_timeout": 10,
+    }
     try:
         return psycopg.connect(dsn, **{**defaults, **options})
     except psycopg.OperationalError as error:
