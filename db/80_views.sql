@@ -114,9 +114,9 @@ with waiting as (
   from app.queues as q
 )
 select p.queue_name, p.partition_key, coalesce(p.weight, 1) as weight, p.waiting, p.running, coalesce(p.max_running, q.max_running_per_partition) as max_running,
-  greatest(0, least(q.rate_left, q.rate_limit_per_partition - (
+  case when num_nonnulls(q.rate_limit, q.rate_limit_per_partition) > 0 then greatest(0, least(q.rate_left, q.rate_limit_per_partition - (
     select coalesce(sum(k.tokens), 0) from app.rate_tokens as k
-    where k.queue_name = p.queue_name and k.partition_key = p.partition_key and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second')))::bigint as rate_left,
+    where k.queue_name = p.queue_name and k.partition_key = p.partition_key and k.used_at > app.now() - q.rate_seconds_per_partition * interval '1 second'))) end::bigint as rate_left,
   p.oldest_enqueued_at, round(extract(epoch from app.now() - p.oldest_enqueued_at))::bigint as oldest_age_s,
   round(p.running / nullif(p.all_running, 0), 3) as served_share, p.paused_at, p.paused_by, p.pause_reason
 from numbered as p join queue as q on q.queue_name = p.queue_name

@@ -158,14 +158,14 @@ declare
 begin
   perform app.check_input('page_queues', jsonb_build_object('queue', page_queues.queue));
   select coalesce(jsonb_agg(jsonb_build_object('queueName', f.queue_name, 'partition', nullif(f.partition_key, ''), 'weight', f.weight, 'waiting', f.waiting,
-    'running', f.running, 'maxRunning', f.max_running, 'rateLeft', case when num_nonnulls(q.rate_limit, q.rate_limit_per_partition) > 0 then f.rate_left end, 'oldestAgeS', f.oldest_age_s, 'servedShare', f.served_share,
+    'running', f.running, 'maxRunning', f.max_running, 'rateLeft', f.rate_left, 'oldestAgeS', f.oldest_age_s, 'servedShare', f.served_share,
     'pausedAt', app.epoch_ms(f.paused_at), 'pausedBy', f.paused_by, 'pauseReason', f.pause_reason)
     order by f.oldest_enqueued_at nulls last, f.running desc, f.queue_name, f.partition_key), '[]')
   into parts
   from (
     select v.* from app.v_ops_queue_fairness as v
     where (page_queues.queue is null or v.queue_name = page_queues.queue) and (v.waiting > 0 or v.running > 0 or v.paused_at is not null)
-    order by v.oldest_enqueued_at nulls last, v.running desc, v.queue_name, v.partition_key limit 20) as f join app.queues as q using (queue_name);
+    order by v.oldest_enqueued_at nulls last, v.running desc, v.queue_name, v.partition_key limit 20) as f;
   return jsonb_build_object(
     'queues', (
       select coalesce(jsonb_agg(jsonb_build_object('queueName', d.queue_name, 'partitions', d.partitions, 'enqueued', d.enqueued, 'pending', d.pending, 'expired', d.expired,
