@@ -202,9 +202,12 @@ security invoker
 set search_path = ''
 as $$
 begin
-  return query execute format(
+  for partition_key, running, of_worker in execute format(
     'select coalesce(m.message ->> ''partition'', ''''), count(*), count(*) filter (where m.message ->> ''worker'' = $1) from pgmq.%I as m group by 1',
-    pgmq.format_table_name(queue, 'q')) using worker;
+    pgmq.format_table_name(queue, 'q')) using worker
+  loop
+    return next;
+  end loop;
 end
 $$;
 comment on function app.count_leases(text, text) is 'Leases of a queue per partition, those that have expired included, and how many of them a worker holds. Volatile: it sees what was committed until now.';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import httpx
@@ -44,9 +45,21 @@ DRAWN = "const i = document.querySelector('.image img'); return i?.complete && i
 
 
 def click_artifact(browser: Browser, name: str) -> None:
-    """Through a script: the sheet may be drawn anew between finding the link and the click."""
-    browser.driver.execute_script(f"{LINK}.click()", name)
-    wait_until(lambda: browser.driver.execute_script(CHOSEN) == name, f"the artifact {name}")
+    """Through a script: the sheet may be drawn anew between finding the link and the click. A click in the few
+    milliseconds in which it is drawn finds a link that is not alive yet: then once more.
+    """
+    clicked = 0.0
+
+    def chosen() -> bool:
+        nonlocal clicked
+        if browser.driver.execute_script(CHOSEN) == name:
+            return True
+        if time.monotonic() > clicked + 3:
+            clicked = time.monotonic()
+            browser.driver.execute_script(f"{LINK}?.click()", name)
+        return False
+
+    wait_until(chosen, f"the artifact {name}")
 
 
 def drawn(browser: Browser, name: str) -> bool:
