@@ -45,8 +45,8 @@ DRAWN = "const i = document.querySelector('.image img'); return i?.complete && i
 
 
 def click_artifact(browser: Browser, name: str) -> None:
-    """Through a script: the sheet may be drawn anew between finding the link and the click. A click in the few
-    milliseconds in which it is drawn finds a link that is not alive yet: then once more.
+    """Through a script: the sheet may be drawn anew between finding the link and the click. A click in
+    the few milliseconds in which it is drawn finds a link that is not alive yet: then once more.
     """
     clicked = 0.0
 
