@@ -145,6 +145,7 @@ def test_a_scrape_of_a_runner(dsn: str, conn: psycopg.Connection[Any], config: C
     assert found["sisu_claims_total{queue=intentQ}"] >= 1
     assert found["sisu_commits_total"] == 3
     assert found["sisu_retries_total{queue=intentQ}"] == 1
+    assert found["sisu_retries_total{queue=controlQ}"] == 0, "told from the first scrape on"
     assert found["sisu_commits_refused_total"] == 0
     assert found["sisu_leases_lost_total"] == 0
     assert found["sisu_reconnects_total"] == 0

@@ -12,8 +12,7 @@ import click
 from ..client import Client
 from ..errors import Conflict, NotFound, SisuError
 from . import ops_purge, ops_queues, ops_views, render_ops
-from .ops_queues import signed
-from .runs import open_client
+from .runs import open_client, signed
 
 _EPILOG = """
 \b
@@ -133,7 +132,6 @@ def redrive(queue: str, max_runs: int, dry_run: bool, as_json: bool, **who: Any)
 
 ops_views.add_to(ops)
 ops_queues.add_to(ops)
-signed(ops_purge.purge)
 ops.add_command(ops_purge.purge)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from ..client import Client
+from ..client import TERMINAL, Client
 from . import render_ops
-from .runs import open_client
+from .runs import open_client, signed
 
 EPILOG = """
 \b
@@ -24,7 +24,6 @@ Examples
 A run goes with its steps, artifacts, gates and timers; its id stays used: get_run and a repeated start answer
 with its last header. A run that has forks goes after them. Each batch is one transaction.
 """
-TERMINAL = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -45,12 +44,17 @@ class Age(click.ParamType[timedelta]):
 @click.command(epilog=EPILOG)
 @click.option("--older-than", type=Age(), required=True, help="Runs that ended longer ago: 12h, 30d, 8w.")
 @click.option(
-    "--status", "statuses", type=click.Choice(TERMINAL), multiple=True, help="Again for more.  [default: all]"
+    "--status",
+    "statuses",
+    type=click.Choice(sorted(TERMINAL)),
+    multiple=True,
+    help="Again for more.  [default: all]",
 )
 @click.option(
     "--limit", type=click.IntRange(1, 10000), default=1000, show_default=True, help="Runs in a batch."
 )
 @click.option("--all", "everything", is_flag=True, help="Batch after batch until nothing is left to purge.")
+@signed
 def purge(
     older_than: timedelta,
     statuses: tuple[str, ...],

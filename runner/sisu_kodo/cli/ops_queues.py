@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from . import render_ops
-from .runs import json_option, open_client
+from .runs import open_client, signed
 
 _LIMITS_EPILOG = """
 \b
@@ -44,18 +42,6 @@ def add_to(ops: click.Group) -> None:
     """Make these commands part of `sisu ops`."""
     for command in (pause, unpause, limits, weight):
         ops.add_command(command)
-
-
-def signed(function: Callable[..., None]) -> Callable[..., None]:
-    """The options that every control action takes."""
-    for option in (
-        json_option,
-        click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing."),
-        click.option("--reason", required=True, help="Why; kept with the audit artifact."),
-        click.option("--actor", default=getpass.getuser, show_default="you", help="Who."),
-    ):
-        function = option(function)
-    return function
 
 
 def as_limit(_: click.Context, option: click.Parameter, value: str | None) -> Any:

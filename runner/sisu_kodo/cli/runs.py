@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,18 @@ from ..config import load_config
 from . import render
 
 json_option = render.json_option
+
+
+def signed(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that every control action takes."""
+    for option in (
+        json_option,
+        click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing."),
+        click.option("--reason", required=True, help="Why; kept with the audit artifact."),
+        click.option("--actor", default=getpass.getuser, show_default="you", help="Who."),
+    ):
+        function = option(function)
+    return function
 
 
 @contextmanager

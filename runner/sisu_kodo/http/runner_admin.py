@@ -26,17 +26,17 @@ def families(desk: Desk) -> Iterable[Metric]:
     for queue, limit in desk.limits.items():
         slots.add_metric((queue,), limit)
         busy.add_metric((queue,), desk.busy[queue])
-    yield from (slots, busy, *_counted(desk.counters))
+    yield from (slots, busy, *_counted(desk.counters, desk.limits))
 
 
-def _counted(counters: Counters) -> Iterable[Metric]:
+def _counted(counters: Counters, queues: Iterable[str]) -> Iterable[Metric]:
     for name, what, counts in (
         ("sisu_claims", "Lanes that this runner was given.", counters.claims),
         ("sisu_retries", "Attempts after the first that it began.", counters.retries),
     ):
         family = CounterMetricFamily(name, what, labels=("queue",))
-        for queue, count in counts.items():
-            family.add_metric((queue,), count)
+        for queue in queues:
+            family.add_metric((queue,), counts[queue])
         yield family
     for name, what, count in (
         ("sisu_commits", "Results that were committed.", counters.commits),

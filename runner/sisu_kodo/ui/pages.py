@@ -35,7 +35,6 @@ HEADERS = {
 STATUSES = (
     "ENQUEUED", "PENDING", "WAITING_INPUT", "SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
 )  # fmt: skip
-TERMINAL = frozenset(STATUSES[3:])
 _HTMX = json.dumps(
     {
         "allowEval": False,

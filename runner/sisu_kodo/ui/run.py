@@ -8,13 +8,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..client import TERMINAL
 from ..errors import SisuError
 from ..http.shim import Shared, Shim
 from .exhibits import View, view_of
 from .formats import pretty
 from .forms import fields_of
 from .pages import (
-    TERMINAL,
     PageRoute,
     Parts,
     asked,
