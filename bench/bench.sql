@@ -152,6 +152,10 @@ select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as bytes;
 -- name: hold
 select count(*) from app.recipes;
 
+-- name: claimed
+-- each run of this benchmark is one lane, claimed once
+select app.handed_out('intentQ') as count;
+
 -- name: clock
 select clock_timestamp() as now;
 

@@ -173,5 +173,5 @@ def runners(
 
 def busy(runner_count: int) -> list[str]:
     """Options of runners that are to work as fast as they can, so many on this machine."""
-    slots, pumps = (450, 3) if runner_count == 1 else (200, 1)
+    slots, pumps = (1600, 4) if runner_count == 1 else (400, 1)
     return [f"--concurrency={slots}", f"--pumps={pumps}", "--queue=intentQ", "--queue=sbxQ"]

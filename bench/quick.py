@@ -60,10 +60,10 @@ class Report:
 @click.command()
 @click.option("--runs", type=click.IntRange(1), default=5000, show_default=True)
 @click.option(
-    "--concurrency", type=click.IntRange(1), default=450, show_default=True, help="Slots of the runner."
+    "--concurrency", type=click.IntRange(1), default=1600, show_default=True, help="Slots of the runner."
 )
 @click.option(
-    "--pumps", type=click.IntRange(1, 16), default=3, show_default=True, help="Connections of the runner."
+    "--pumps", type=click.IntRange(1, 16), default=4, show_default=True, help="Connections of the runner."
 )
 @click.option("--latency-runs", type=click.IntRange(0), default=200, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

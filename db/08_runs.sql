@@ -6,10 +6,10 @@ comment on sequence app.queue_position is 'Order of arrival of runs; a run keeps
 
 create table app.runs (
   run_id         text collate "C" primary key,
-  intent_id      text collate "C" not null references app.intents,
-  recipe_id      bigint not null references app.recipes,
+  intent_id      text collate "C" not null,
+  recipe_id      bigint not null,
   status         text not null default 'ENQUEUED',
-  queue_name     text not null references app.queues,
+  queue_name     text not null,
   partition_key  text collate "C" not null default '',
   lane           text not null default 'interactive',
   priority       integer not null default 1,

@@ -142,7 +142,10 @@ create type app.lane_result as (
   span_id    text,
   run_status text,
   recipe_id  bigint,
-  is_chain   boolean
+  is_chain   boolean,
+  app_version   text,
+  partition_key text,
+  priority      integer
 );
 comment on type app.lane_result is 'One accepted result inside app.work, with what the commit needs to know of its run.';
 

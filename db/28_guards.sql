@@ -2,10 +2,11 @@
 --
 --   app.enforce_transitions()   makes the triggers that refuse a change of status which app.run_transitions does not list
 --   triggers                    a terminal attempt never changes · a recipe version is written once · attempts and artifacts belong to a run ·
---               a run goes only when it has a tombstone, and that stays
+--               a run has an intent and a recipe, and those stay · a run goes only when it has a tombstone, and that stays
 --
 -- Guards stand on the hot path, so a legal change costs a comparison and no call: the rows of app.run_transitions become the WHEN of the
--- triggers (hence the dynamic SQL), and the run of new rows is looked up once per statement.
+-- triggers (hence the dynamic SQL), and what new rows refer to is looked up once per statement. Functions that make rows from the very
+-- runs whose locks the transaction holds say so (set sisu.runs_held = 'yes' in their head), and nothing is looked up.
 
 create or replace function app.refuse_transition()
 returns trigger
@@ -97,9 +98,52 @@ $$;
 comment on function app.require_run() is 'Trigger: what a foreign key to app.runs would say, once per statement; the audit trail of a queue or a schedule needs no run.';
 
 create or replace trigger an_attempt_belongs_to_a_run after insert on app.run_steps
-  referencing new table as new_rows for each statement execute function app.require_run();
+  referencing new table as new_rows for each statement when (current_setting('sisu.runs_held', true) is distinct from 'yes') execute function app.require_run();
 create or replace trigger an_artifact_belongs_to_a_run after insert on app.artifacts
-  referencing new table as new_rows for each statement execute function app.require_run();
+  referencing new table as new_rows for each statement when (current_setting('sisu.runs_held', true) is distinct from 'yes') execute function app.require_run();
+
+create or replace function app.require_origin()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+  if exists (select from new_rows as n where not exists (select from app.intents as i where i.intent_id = n.intent_id)) then
+    perform app.fail('PT404', 'intent_not_found', 'a row of app.runs has no intent');
+  elsif exists (select from new_rows as n where not exists (select from app.recipes as c where c.recipe_id = n.recipe_id and c.queue_name = n.queue_name)) then
+    perform app.fail('PT404', 'recipe_not_found', 'a row of app.runs has no recipe on its queue');
+  end if;
+  return null;
+end
+$$;
+comment on function app.require_origin() is 'Trigger: what foreign keys to app.intents, app.recipes and app.queues would say, once per statement. Neither intents nor recipe versions ever go, and those hold their queues.';
+
+create or replace trigger a_run_has_an_intent_and_a_recipe after insert on app.runs
+  referencing new table as new_rows for each statement execute function app.require_origin();
+
+create or replace function app.keep_origin()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.fail('PT409', 'origin_stays', format('%s of app.%s: it is what runs are made of, and stays as it is', lower(tg_op), tg_table_name), null, 'take another intent');
+  return null;
+end
+$$;
+comment on function app.keep_origin() is 'Trigger: an intent never changes and never goes, and a run keeps its intent, its recipe and its queue.';
+
+create or replace trigger an_intent_stays before update or delete on app.intents for each row execute function app.keep_origin();
+create or replace trigger intents_stay before truncate on app.intents for each statement execute function app.keep_origin();
+create or replace trigger a_run_keeps_its_origin before update on app.runs
+  for each row when ((old.intent_id, old.recipe_id, old.queue_name) is distinct from (new.intent_id, new.recipe_id, new.queue_name)) execute function app.keep_origin();
 
 create or replace function app.keep_run()
 returns trigger

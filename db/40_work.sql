@@ -99,13 +99,20 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   accepted app.lane_result[];
+  held text[];
+  statuses text[];
+  recipes bigint[];
+  chains boolean[];
 begin
-  perform from app.runs as r
-  where r.run_id = any (array(select x.value ->> 'runId' from jsonb_array_elements(results) as x))
-  order by r.run_id for no key update;
+  select array_agg(r.run_id), array_agg(r.status), array_agg(r.recipe_id), array_agg(r.is_chain) into held, statuses, recipes, chains
+  from (
+    select r.run_id, r.status, r.recipe_id, r.is_chain from app.runs as r
+    where r.run_id = any (array(select x.value ->> 'runId' from jsonb_array_elements(results) as x))
+    order by r.run_id for no key update) as r;
 
   with given as (
-    select distinct on ("runId", idx, "taskKey", attempt, queue, "msgId", "readCt") "runId" as run_id, idx, "taskKey" as task_key, attempt, queue, "msgId" as msg_id, "readCt" as read_ct,
+    -- a result that came twice in one call is one: an update takes a row once
+    select "runId" as run_id, idx, "taskKey" as task_key, attempt, queue, "msgId" as msg_id, "readCt" as read_ct,
       status, case when status = 'WAITING' then wait else output end as output, artifacts, coalesce(receipt, false) as receipt,
       case when status = 'SUCCESS' and tasks not in ('[]', 'null') then tasks end as tasks, case when status = 'ERROR' then error end as error, "spanId" as span_id,
       status = 'WAITING' or coalesce(status = 'SUCCESS' and tasks not in ('[]', 'null'), false) as stays
@@ -119,15 +126,17 @@ begin
       tasks_open = jsonb_array_length(g.tasks), msg_id = case when not g.stays then s.msg_id end, parked_at = case when g.status = 'WAITING' then t end,
       output = case when g.status <> 'WAITING' then g.output end, error = g.error, span_id = g.span_id
     from given as g
-    where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt
-      and s.status = 'PENDING' and s.worker = accept_results.worker and coalesce(s.tasks_open, 0) = 0 and s.queue_name = g.queue and s.msg_id = g.msg_id and s.read_ct = g.read_ct
+      -- a probe for each, whatever the planner knew of the table when it planned this; the run is locked, so the row stays where it is
+      cross join lateral (
+        select p.ctid from app.run_steps as p where p.run_id = g.run_id and p.idx = g.idx and p.task_key = g.task_key and p.attempt = g.attempt limit 1) as place
+    where s.ctid = place.ctid and s.status = 'PENDING' and s.worker = accept_results.worker and coalesce(s.tasks_open, 0) = 0 and s.queue_name = g.queue and s.msg_id = g.msg_id and s.read_ct = g.read_ct
     returning s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, g.msg_id, s.read_ct, s.task_idx,
-      g.status, g.output, g.artifacts, g.tasks, g.receipt, g.error, g.span_id
+      g.status, g.output, g.artifacts, g.tasks, g.receipt, g.error, g.span_id, s.app_version, s.partition_key, s.priority
   )
   select array_agg(row(e.run_id, e.idx, e.task_key, e.attempt, e.step_id, e.queue_name, e.msg_id, e.read_ct, e.status, e.output, e.artifacts, e.tasks,
-      e.receipt, e.error, e.span_id, r.status, r.recipe_id, r.is_chain)::app.lane_result order by e.run_id, e.idx, e.task_idx)
+      e.receipt, e.error, e.span_id, r.status, r.recipe_id, r.is_chain, e.app_version, e.partition_key, e.priority)::app.lane_result order by e.run_id, e.idx, e.task_idx)
   into accepted
-  from ended as e join app.runs as r on r.run_id = e.run_id;
+  from ended as e join unnest(held, statuses, recipes, chains) as r (run_id, status, recipe_id, is_chain) on r.run_id = e.run_id;
   if exists (select from unnest(accepted) as a where a.tasks is not null) then
     accepted := app.judge_tasks(accepted, t);
   end if;
@@ -151,7 +160,7 @@ begin
   select array_agg(row(a.run_id, a.idx, a.task_key, a.attempt, a.step_id, a.queue_name, a.msg_id, a.read_ct,
       case when p.code is null then a.status else 'ERROR' end, a.output, a.artifacts, case when p.code is null then a.tasks end, a.receipt,
       case when p.code is null then a.error else jsonb_build_object('code', p.code, 'message', p.message, 'retryable', false) end,
-      a.span_id, a.run_status, a.recipe_id, a.is_chain)::app.lane_result order by a.ordinality)
+      a.span_id, a.run_status, a.recipe_id, a.is_chain, a.app_version, a.partition_key, a.priority)::app.lane_result order by a.ordinality)
   into judged
   from unnest(accepted) with ordinality as a
     join app.runs as r on r.run_id = a.run_id
@@ -229,9 +238,9 @@ declare
   i integer;
 begin
   for i in
-    select f.ordinality from unnest(finished) with ordinality as f join app.runs as r on r.run_id = f.run_id
+    select f.ordinality from unnest(finished) with ordinality as f
     where exists (select from app.queues as q where q.queue_name = f.queue_name and q.paused_at is not null)
-      or exists (select from app.partitions as p where p.queue_name = f.queue_name and p.partition_key = r.partition_key and p.paused_at is not null)
+      or exists (select from app.partitions as p where p.queue_name = f.queue_name and p.partition_key = f.partition_key and p.paused_at is not null)
   loop
     finished[i].msg_id := null;
   end loop;

@@ -78,12 +78,12 @@ security invoker
 set search_path = ''
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
+set sisu.runs_held = 'yes'
 as $$
   with next as materialized (
-    select f.run_id, n.idx, n.step_id, f.queue_name, f.msg_id, f.read_ct, n.handler, n.timeout_ms, r.app_version, r.partition_key, r.priority
+    select f.run_id, n.idx, n.step_id, f.queue_name, f.msg_id, f.read_ct, n.handler, n.timeout_ms, f.app_version, f.partition_key, f.priority
     from unnest(finished) as f
       join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1 and n.queue_name = f.queue_name and not n.is_gated and n.handler is not null
-      join app.runs as r on r.run_id = f.run_id
     where f.run_status in ('PENDING', 'WAITING_INPUT') and f.status = 'SUCCESS' and f.task_key = '' and f.msg_id is not null and f.is_chain
   ), begun as (
     insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,

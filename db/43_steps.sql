@@ -72,7 +72,7 @@ security invoker
 set search_path = ''
 as $$
   select row(step.run_id, step.idx, step.task_key, step.attempt, step.step_id, null, null, null, step.status, step.output, artifacts, tasks, false,
-    step.error, step.span_id, run.status, run.recipe_id, run.is_chain)::app.lane_result;
+    step.error, step.span_id, run.status, run.recipe_id, run.is_chain, step.app_version, step.partition_key, step.priority)::app.lane_result;
 $$;
 comment on function app.as_result(app.run_steps, app.runs, jsonb, jsonb) is 'An attempt that no worker reported, in the form in which results travel.';
 
@@ -118,6 +118,7 @@ security invoker
 set search_path = ''
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
+set sisu.runs_held = 'yes'
 as $$
 declare
   others text[];

@@ -299,12 +299,17 @@ as $$
 declare
   ids text[] := array(select s.run_id from unnest(picked) as s);
   fresh text[];
+  places tid[];
 begin
   -- by key, never by status: an index on that leads to all that wait
-  fresh := array(
-    select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' = 'ENQUEUED' order by r.run_id for no key update skip locked);
-  if cardinality(fresh) > 0 then
-    update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t where r.run_id = any (fresh);
+  select array_agg(r.run_id), array_agg(r.ctid) into fresh, places from (
+    select r.run_id, r.ctid from app.runs as r where r.run_id = any (ids) and r.status || '' = 'ENQUEUED' order by r.run_id for no key update skip locked) as r;
+  if fresh is not null then
+    -- where it was found and locked it stays
+    update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t where r.ctid = any (places);
+  end if;
+  if cardinality(fresh) = cardinality(picked) then
+    return picked;
   end if;
   ids := array(select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' in ('PENDING', 'WAITING_INPUT'));
   return array(select picked[i] from generate_subscripts(picked, 1) as i where picked[i].run_id = any (ids) order by i);
@@ -320,6 +325,8 @@ parallel unsafe
 security invoker
 set search_path = ''
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -331,8 +338,7 @@ begin
   return query
     with leased as (
       update app.run_steps as s set status = 'PENDING', queue_seq = null, worker = lease_steps.worker, msg_id = f.msg_id, read_ct = 0, started_at = coalesce(s.started_at, t)
-      from (select f.run_id, f.idx, f.task_key, f.attempt, m.msg_id
-        from unnest(picked) with ordinality as f join unnest(ids) with ordinality as m (msg_id, ordinality) using (ordinality)) as f
+      from (select f.run_id, f.idx, f.task_key, f.attempt, f.unnest as msg_id from rows from (unnest(picked), unnest(ids)) as f) as f
       where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
       returning s.*
     )

@@ -124,7 +124,7 @@ begin
     where p.tasks_open > p.n and not p.is_broken and s.run_id = p.run_id and s.idx = p.idx and s.task_key = '' and s.attempt = p.attempt
   )
   select array_agg(row(p.run_id, p.idx, '', p.attempt, p.step_id, null, null, null, 'SUCCESS', p.output, null, null, false, null, null,
-    p.run_status, p.recipe_id, p.is_chain)::app.lane_result), array_agg(p.run_id) filter (where p.is_broken and p.tasks_open > p.n),
+    p.run_status, p.recipe_id, p.is_chain, null, null, null)::app.lane_result), array_agg(p.run_id) filter (where p.is_broken and p.tasks_open > p.n),
     array_agg(p.idx) filter (where p.is_broken and p.tasks_open > p.n)
   into complete, broken, broken_idxs from parent as p where p.tasks_open <= p.n or p.is_broken;
   if broken is not null then
@@ -191,7 +191,7 @@ begin
     returning s.*, o.run_status, o.recipe_id, o.is_chain
   )
   select array_agg(row(e.run_id, e.idx, '', e.attempt, e.step_id, null, null, null, e.status, e.output, null, null, false, e.error, null,
-    e.run_status, e.recipe_id, e.is_chain)::app.lane_result)
+    e.run_status, e.recipe_id, e.is_chain, null, null, null)::app.lane_result)
   into over from ended as e;
   return over;
 end

@@ -43,6 +43,7 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set sisu.runs_held = 'yes'
 as $$
 begin
   insert into app.artifacts (run_id, step_id, step_idx, task_key, attempt, idx, kind, name, media_type, size, sha256, created_at)

@@ -112,7 +112,7 @@ security invoker
 set search_path = ''
 as $$
   select app.keep_artifacts(array[(step.run_id, step.idx, step.task_key, step.attempt, step.step_id, null, null, null, 'PENDING', null,
-    jsonb_build_array(artifact), null, false, null, null, null, null, null)::app.lane_result], true, t);
+    jsonb_build_array(artifact), null, false, null, null, null, null, null, null, null, null)::app.lane_result], true, t);
   update app.artifacts as a set idx = 1000 + seq
   where a.artifact_id = (
     select max(b.artifact_id) from app.artifacts as b where b.run_id = step.run_id and b.step_idx = step.idx and b.task_key = step.task_key);

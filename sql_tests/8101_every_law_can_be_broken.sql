@@ -80,7 +80,7 @@ insert into broken values
   ('an artifact has its bytes', :'joined', 'set session_replication_role = replica; delete from app.artifact_blobs where body = ''hi''; set session_replication_role = origin'),
   ('who reopened a run is on record', :'mended', format('delete from app.artifacts where run_id = %L and step_id = ''OPS''', :'mended')),
   ('who cancelled a run is on record', :'stopped', format('delete from app.artifacts where run_id = %L and step_id = ''OPS''', :'stopped')),
-  ('a run bears the name of its intent', :'joined', format('update app.runs set intent_id = %L where run_id = %L', :'finished', :'joined')),
+  ('a run bears the name of its intent', :'joined', format('alter table app.runs disable trigger a_run_keeps_its_origin; update app.runs set intent_id = %L where run_id = %L', :'finished', :'joined')),
   ('a started tick has its run', :'ticked', 'update app.schedule_ticks set tick_at = tick_at - interval ''1 minute'' where outcome = ''started'''),
   ('a run tells its tick once', :'ticked', format('insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at) select run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at from app.artifacts where run_id = %L and step_id = ''ScheduledTick''', :'ticked')),
   ('a skipped tick did not start', :'ticked', 'update app.schedule_ticks set tick_at = tick_at + interval ''1441 minutes'', fired_at = fired_at + interval ''1441 minutes'' where outcome = ''skipped'''),

@@ -120,7 +120,11 @@ class Attempts:
                 if handler.awaits:
                     ledger, checkpoints = self._checkpoints(lane, attempt, handler)
                 ctx = self._context(lane, attempt, checkpoints)
-                outcome = success(await self._value(lane, attempt, handler, partial(handler.function, ctx)))
+                if handler.awaits:
+                    value = await self._value(lane, attempt, handler, partial(handler.function, ctx))
+                else:
+                    value = await handler.function(ctx)
+                outcome = success(value)
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -139,11 +143,11 @@ class Attempts:
         seconds = _seconds(attempt)
         if not handler.is_async:
             value = await self._in_thread(function, lane, seconds)
-        elif seconds is None or not handler.awaits:
+        elif seconds is None:
             value = await function()
         else:
             value = await _on_loop(function, lane, seconds)
-        if inspect.isawaitable(value):
+        if not handler.is_async and inspect.isawaitable(value):
             raise StepError(
                 "handler_error", "a sync handler returned an awaitable: declare it with async def"
             )

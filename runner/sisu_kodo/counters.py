@@ -54,4 +54,5 @@ class Counters:
 
     def step_ended(self, handler: str, status: str, seconds: float) -> None:
         """An attempt ended in this process; whether it is committed is another matter."""
-        self.steps.setdefault((handler, status), Durations()).add(seconds)
+        key = (handler, status)
+        (self.steps.get(key) or self.steps.setdefault(key, Durations())).add(seconds)

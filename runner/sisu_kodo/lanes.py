@@ -8,10 +8,10 @@ queue; it keeps its slot from the claim to the answer of the commit that ends it
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from .counters import Counters
@@ -29,8 +29,28 @@ _ASK_AGAIN = 0.02
 """Seconds after which a call that has results to bring also asks a queue that was empty."""
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Flag:
+    """False until it is set. Any thread may ask."""
+
+    __slots__ = ("_is_set",)
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+
 class Lane:
-    """One claimed lane with the attempt that it is at."""
+    """One claimed lane with the attempt that it is at. `head` is the JSON text of what names it in a result,
+    without its closing brace.
+    """
 
     __slots__ = (
         "attempt",
@@ -38,6 +58,7 @@ class Lane:
         "cancelled",
         "context",
         "doomed",
+        "head",
         "key",
         "recipe",
         "running",
@@ -53,7 +74,16 @@ class Lane:
         self.recipe = RecipeRef(
             recipe.get("name", ""), recipe.get("version", 0), recipe.get("settings") or {}
         )
-        self.cancelled = Event()
+        self.head = _encode(
+            {
+                "runId": attempt.run_id,
+                "taskKey": attempt.task_key,
+                "queue": attempt.queue_name,
+                "msgId": attempt.msg_id,
+                "readCt": attempt.read_ct,
+            }
+        )[:-1]
+        self.cancelled = Flag()
         self.running = False
         self.doomed = False
         self.began = 0.0  # time.monotonic() of the current attempt
@@ -68,13 +98,13 @@ class Lane:
         if attempt.context is not None:
             self.context = attempt.context
         elif not finished.task_key and finished.step_id != attempt.step_id:
-            outputs = self.context.get("outputs") or {}
-            self.context = {**self.context, "outputs": {**outputs, finished.step_id: output}}
+            # a new dict: a handler may have kept the one before
+            self.context["outputs"] = {**(self.context.get("outputs") or {}), finished.step_id: output}
             for of_the_attempt in ("checkpoints", "startedAt"):
                 self.context.pop(of_the_attempt, None)
         self.attempt = attempt
         if self.cancelled.is_set():
-            self.cancelled = Event()
+            self.cancelled = Flag()
 
     def lease(self) -> dict[str, JSON]:
         """The lease as `app.heartbeat` and `app.release` take it."""
@@ -133,7 +163,7 @@ class Desk:
     so that the pumps split a full house between them instead of one doing it all.
     """
 
-    def __init__(self, limits: Mapping[str, int], pumps: int, most: int = 200) -> None:
+    def __init__(self, limits: Mapping[str, int], pumps: int, most: int = 400) -> None:
         self.limits = dict(limits)
         self.lanes: dict[LaneKey, Lane] = {}
         self.results: deque[Result] = deque()
@@ -236,7 +266,8 @@ class Desk:
         got = dict.fromkeys(call.want, 0)
         for row in rows:
             key = (row.queue_name, row.msg_id, row.read_ct)
-            self.counters.row(row)
+            if row.outcome != "continued" or row.attempt > 1:
+                self.counters.row(row)
             if row.outcome == "assigned":
                 lane = Lane(row)
                 self.lanes[key] = lane

@@ -86,7 +86,7 @@ class Checkpoints(Protocol):
     def wait(self, kind: str, name: str, facts: dict[str, JSON]) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every attempt, and that would double its cost
 class StepContext:
     """Everything a handler may know about the attempt it executes.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .artifacts import as_json
 from .lanes import Lane, Result
-from .models import JSON, Assignment, StepError, StepResult
+from .models import JSON, StepError, StepResult
 
 _LONGEST_MESSAGE = 10_000
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -52,7 +52,7 @@ def result_of(lane: Lane, report: dict[str, JSON]) -> Result:
     """The result as JSON text. Raises StepError `result_rejected` for what is not JSON."""
     span = None if lane.span is None else lane.span.ended(report)
     try:
-        result = Result(lane, _encode(identity(lane.attempt) | report), report.get("output"))
+        result = Result(lane, _text(lane, report), report.get("output"))
     except (TypeError, ValueError, RecursionError) as error:
         message = f"the handler's result is not JSON: {error}"
         raise StepError("result_rejected", message, retryable=False) from error
@@ -63,19 +63,12 @@ def result_of(lane: Lane, report: dict[str, JSON]) -> Result:
 def rejected(lane: Lane, message: str) -> Result:
     """The result that stands in for one that could not be stored."""
     facts = failure(StepError("result_rejected", message, retryable=False))
-    result = Result(lane, _encode(identity(lane.attempt) | facts))
+    result = Result(lane, _text(lane, facts))
     result.replaced = True
     return result
 
 
-def identity(attempt: Assignment) -> dict[str, JSON]:
-    """What names an attempt, and proves that its lane is still held."""
-    return {
-        "runId": attempt.run_id,
-        "idx": attempt.idx,
-        "taskKey": attempt.task_key,
-        "attempt": attempt.attempt,
-        "queue": attempt.queue_name,
-        "msgId": attempt.msg_id,
-        "readCt": attempt.read_ct,
-    }
+def _text(lane: Lane, report: dict[str, JSON]) -> str:
+    """The report with what names the attempt, and proves that its lane is still held."""
+    at = lane.attempt
+    return f'{lane.head},"idx":{at.idx},"attempt":{at.attempt},{_encode(report)[1:]}'

@@ -42,7 +42,7 @@ _HEADER = re.compile(
     r"parallel (safe|unsafe|restricted)\n"
     r"security (invoker|definer)\n"
     r"set search_path = ''\n"
-    r"(set \w+ = \S+\n)*"
+    r"(set [\w.]+ = \S+\n)*"
 )
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*")
 
