@@ -112,10 +112,12 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 begin
-  if exists (select from new_rows as n where not exists (select from app.intents as i where i.intent_id = n.intent_id)) then
-    perform app.fail('PT404', 'intent_not_found', 'a row of app.runs has no intent');
-  elsif exists (select from new_rows as n where not exists (select from app.recipes as c where c.recipe_id = n.recipe_id and c.queue_name = n.queue_name)) then
-    perform app.fail('PT404', 'recipe_not_found', 'a row of app.runs has no recipe on its queue');
+  if exists (
+    select from new_rows as n
+    where not exists (select from app.intents as i where i.intent_id = n.intent_id)
+      or not exists (select from app.recipes as c where c.recipe_id = n.recipe_id and c.queue_name = n.queue_name))
+  then
+    perform app.fail('PT404', 'origin_not_found', 'a row of app.runs has no intent, or no recipe on its queue');
   end if;
   return null;
 end

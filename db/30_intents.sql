@@ -6,31 +6,35 @@
 
 create or replace function app.intent_id(intent jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 parallel safe
 security invoker
 set search_path = ''
 as $$
+begin
   -- the usual shape is written out, its keys in order: what is left are the values
-  select 'ih_' || encode(sha256(convert_to(case
+  return 'ih_' || encode(sha256(convert_to(case
     when jsonb_typeof(intent -> 'goal') = 'string' and intent ?& array['constraints', 'inputs'] and intent - array['constraints', 'goal', 'inputs'] = '{}'
     then '{"constraints":' || case intent -> 'constraints' when '{}' then '{}' else app.canonical_json_at(intent -> 'constraints', 2) end
       || ',"goal":' || (intent -> 'goal')::text
       || ',"inputs":' || case intent -> 'inputs' when '{}' then '{}' else app.canonical_json_at(intent -> 'inputs', 2) end || '}'
     else app.canonical_json_at(intent, 1) end, 'UTF8')), 'hex');
+end
 $$;
 comment on function app.intent_id(jsonb) is 'Id of an intent body.';
 
 create or replace function app.intent_body(intent jsonb)
 returns jsonb
-language sql
+language plpgsql
 immutable
 parallel safe
 security invoker
 set search_path = ''
 as $$
-  select case when intent -> 'connectors' = 'null' then intent - 'connectors' else intent end;
+begin
+  return case when intent -> 'connectors' = 'null' then intent - 'connectors' else intent end;
+end
 $$;
 comment on function app.intent_body(jsonb) is 'The intent as it is stored and hashed: connectors only if given and not null.';
 

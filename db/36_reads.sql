@@ -101,9 +101,24 @@ as $$
 $$;
 comment on function app.run_headers(text[]) is 'The headers of runs.';
 
+create or replace function app.new_header(run app.runs, recipe app.recipes)
+returns jsonb
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  return app.run_header(run, recipe.name, recipe.version, run.updated_at, null, null,
+    not exists (select from app.workers as w where w.app_version = run.app_version and app.is_alive(w))) || '{"isReplay": false}';
+end
+$$;
+comment on function app.new_header(app.runs, app.recipes) is 'The header of a run that was just started and stands in line, with isReplay.';
+
 create or replace function app.new_headers(started app.runs[])
 returns jsonb
-language sql
+language plpgsql
 stable
 parallel unsafe
 security invoker
@@ -111,12 +126,24 @@ set search_path = ''
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
-  with version as materialized (
-    select v.app_version, not exists (select from app.workers as w where w.app_version = v.app_version and app.is_alive(w)) as is_stale
-    from (select distinct r.app_version from unnest(started) as r) as v
-  )
-  select jsonb_agg(app.run_header(r, c.name, c.version, r.updated_at, null, null, v.is_stale) || '{"isReplay": false}' order by r.queue_seq)
-  from unnest(started) as r join app.recipes as c on c.recipe_id = r.recipe_id join version as v on v.app_version = r.app_version;
+declare
+  run app.runs := started[1];
+begin
+  if cardinality(started) = 1 then
+    return (select jsonb_build_array(app.new_header(run, c)) from app.recipes as c where c.recipe_id = run.recipe_id);
+  end if;
+  return (
+    with kind as materialized (
+      -- what is the same in all that were started alike is written once
+      select k.*, app.new_header(k.run, c) as header
+      from (
+          select distinct on (r.recipe_id, r.lane, r.priority, r.app_version, r.oc_mode, r.sbx_mode) r.recipe_id, r.lane, r.priority, r.app_version, r.oc_mode, r.sbx_mode, r as run
+          from unnest(started) as r) as k
+        join app.recipes as c on c.recipe_id = k.recipe_id
+    )
+    select jsonb_agg(k.header || jsonb_build_object('workflowID', r.run_id, 'queuePartitionKey', nullif(r.partition_key, ''), 'traceId', r.trace_id) order by r.queue_seq)
+    from unnest(started) as r join kind as k using (recipe_id, lane, priority, app_version, oc_mode, sbx_mode));
+end
 $$;
 comment on function app.new_headers(app.runs[]) is 'The headers of runs that were just started and stand in line, in order, each with isReplay.';
 
