@@ -6,6 +6,7 @@
 --   app.extend_leases(queue, msg_ids, seconds)     heartbeat
 --   app.drop_leases(queue, msg_ids)                the lanes are over
 --   app.expired_leases(queue, seconds, n)          takes messages whose holder gave no sign of life
+--   app.lease_front(queue, from_id)                whether there are any, from one on
 --   app.count_leases(queue, worker), app.handed_out(queue)     what runs, for the limits of a queue; how much it has handed out
 --   app.leases(), app.lease_ends(queue, msg_id)    all of them, or the end of one, for the oracles
 --   app.missing_queues() → names                   queues that ensure_queues would make
@@ -143,6 +144,22 @@ begin
 end
 $$;
 comment on function app.expired_leases(text, integer, integer) is 'Up to n expired leases, skipping those that somebody else is looking at.';
+
+create or replace function app.lease_front(queue text, from_id bigint)
+returns table (first_id bigint, is_expired boolean)
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+  return query execute format('select min(m.msg_id), coalesce(bool_or(m.vt <= clock_timestamp()), false) from pgmq.%I as m where m.msg_id >= $1',
+    pgmq.format_table_name(queue, 'q')) using from_id;
+end
+$$;
+comment on function app.lease_front(text, bigint) is 'Of the leases from an id on: the oldest, null without any, and whether one has expired. Takes nothing.';
 
 create or replace function app.lease_entries_read(queue text)
 returns bigint

@@ -96,12 +96,19 @@ declare
   lost app.lease[];
   n integer := 0;
   read bigint;
+  front record;
 begin
   for queue in select q.* from app.queues as q order by q.queue_name loop
-    continue when not app.may_look('leases_' || queue.queue_name);
+    if not app.may_look('leases_' || queue.queue_name) then
+      -- until then a glance, from the oldest that there was at the last one: ids only grow
+      select f.* into front from app.lease_front(queue.queue_name, coalesce(nullif(current_setting('sisu.lease_' || lower(queue.queue_name), true), ''), '0')::bigint) as f;
+      perform set_config('sisu.lease_' || lower(queue.queue_name), front.first_id::text, false) where front.first_id is not null;
+      continue when not front.is_expired;
+    end if;
     read := app.lease_entries_read(queue.queue_name);
     lost := array(select l from app.expired_leases(queue.queue_name, queue.lease_seconds, 100) as l);
-    perform app.looked('leases_' || queue.queue_name, app.lease_entries_read(queue.queue_name) - read);
+    -- ten times as rare as others, because of the glances
+    perform app.looked('leases_' || queue.queue_name, 10 * (app.lease_entries_read(queue.queue_name) - read));
     if cardinality(lost) > 0 then
       n := n + app.lose_leases(lost, 'lease_expired', 'worker %s gave no sign of life');
     end if;

@@ -30,14 +30,12 @@ _SOCKET_LIMIT = (
 _SHARED_HOMES = Path("/var/lib/sisu-kodo")
 _NO_SUCH_PID = 2**31 - 2  # above every kernel's pid_max
 
-# For two cores and some hundred megabytes; durability is never traded (fsync, synchronous_commit stay on).
+# For two cores; durability is never traded (fsync, synchronous_commit stay on).
 _SETTINGS = {
     "listen_addresses": "",
     "port": str(PORT),
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
@@ -52,6 +50,24 @@ _SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
 }
+
+
+def _memory() -> int:
+    """Bytes that this machine has, or that its container may use."""
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            have = min(have, int(Path(limit).read_text()))
+    return have
+
+
+def _sizes(memory: int) -> dict[str, str]:
+    """What grows with the machine. Ids are hashes, so every start and every step touches other pages of the
+    indexes; buffers cost nothing before they are used.
+    """
+    megabytes = memory // 2**20
+    buffers = max(128, min(2048, megabytes // 8))
+    return {"shared_buffers": f"{buffers}MB", "effective_cache_size": f"{max(buffers, megabytes // 2)}MB"}
 
 
 class Engine:
@@ -201,7 +217,7 @@ class Engine:
             )
 
     def _write_settings(self, account: Account) -> None:
-        settings = {**_SETTINGS, "unix_socket_directories": str(self.socket_dir)}
+        settings = {**_SETTINGS, **_sizes(_memory()), "unix_socket_directories": str(self.socket_dir)}
         lines = (f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items())
         path = self.data / "sisu.conf"
         path.write_text("# written anew at every start\n" + "".join(lines))

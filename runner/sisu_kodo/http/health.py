@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +17,15 @@ from ..errors import from_database
 from ..queries import query
 
 _SECONDS = 3
+_DEAR = 0.1
+"""Seconds."""
+
+
+class _Kept:
+    """The numbers of the last scrape, and until when they stand (`time.monotonic`)."""
+
+    found: dict[str, Any] | None = None
+    until = 0.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Readiness:
     app_version: str
     is_strict: bool
     is_leaving: Callable[[], bool] = lambda: False
+    _kept: _Kept = field(default_factory=_Kept, init=False, repr=False)
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether it is ready, and each check with what it found."""
@@ -50,12 +61,19 @@ class Readiness:
         return all(check["ok"] for check in checks.values()), checks
 
     async def gauges(self) -> dict[str, Any] | None:
-        """The numbers of one scrape; None when the database does not answer."""
+        """The numbers of one scrape; None when the database does not answer. Where they were dear to find, as
+        while somebody holds an old snapshot, they stand for twenty times as long as that took.
+        """
+        now = time.monotonic()
+        if now < self._kept.until:
+            return self._kept.found
         try:
-            found: dict[str, Any] = await self._ask("gauges")
+            self._kept.found = await self._ask("gauges")
         except (psycopg.Error, OSError, TimeoutError):
             return None
-        return found
+        took = time.monotonic() - now
+        self._kept.until = now + 20 * took if took > _DEAR else 0.0
+        return self._kept.found
 
     async def _ask(self, statement: str) -> Any:
         async with (
