@@ -8,6 +8,7 @@
 -- it again. So a look that did says so, and this session repeats it only after forty times as long. Until then a claim goes on in each partition
 -- where it had come to, and does not see what lies before that: a step that came later with a lower priority number, one that came back to its
 -- old place, one that has aged, a partition that is new. While nothing is held up, every look is cheap and always from the front.
+-- (Expired leases are looked for in between as well, from the oldest on that there was: chapter 54.)
 -- What counts is the entries that were read, not the time it took: a slow machine changes nothing. Session settings hold all this; a lost
 -- one costs a look.
 
