@@ -58,7 +58,7 @@ class Report:
 
 
 @click.command()
-@click.option("--runs", type=click.IntRange(1), default=5000, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=10_000, show_default=True)
 @click.option(
     "--concurrency", type=click.IntRange(1), default=1600, show_default=True, help="Slots of the runner."
 )

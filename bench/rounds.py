@@ -52,13 +52,18 @@ class Round:
 
 
 def play(dsn: str, client: Client, conn: Connection[Row], load: Load, label: str) -> Round:
-    """Start, execute, count; then the ceiling. The runners are there before the first claim."""
+    """Start, execute, count; then the ceiling. The runners are there before the first claim, and have
+    executed a fifth as many runs before: their connections have made their plans.
+    """
+    name = load.recipe["name"]
     client.put_recipe(load.recipe)
-    conn.execute(SQL["pause"])
-    began = time.perf_counter()
-    ids = start_all(client, load.recipe["name"], label, load.runs)
-    seconds_to_start = time.perf_counter() - began
     with runners(dsn, conn, load.runners, load.options):
+        start_all(client, name, f"{label}, to warm up", max(1, load.runs // 5))
+        wait_until_over(conn, _PATIENCE)
+        conn.execute(SQL["pause"])
+        began = time.perf_counter()
+        ids = start_all(client, name, label, load.runs)
+        seconds_to_start = time.perf_counter() - began
         conn.execute(SQL["unpause"])
         wait_until_over(conn, _PATIENCE)
     span = conn.execute(SQL["span"], {"run_ids": ids}).fetchone()

@@ -38,12 +38,11 @@ _SETTINGS = {
     "max_connections": "200",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
     "jit": "off",
-    "autovacuum_naptime": "10s",
-    "autovacuum_vacuum_cost_delay": "1ms",
+    "autovacuum_naptime": "15s",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %a ",
@@ -66,7 +65,7 @@ def _sizes(memory: int) -> dict[str, str]:
     indexes; buffers cost nothing before they are used.
     """
     megabytes = memory // 2**20
-    buffers = max(128, min(2048, megabytes // 8))
+    buffers = max(128, min(4096, megabytes // 8))
     return {"shared_buffers": f"{buffers}MB", "effective_cache_size": f"{max(buffers, megabytes // 2)}MB"}
 
 
