@@ -1,4 +1,4 @@
-"""Hot path: what a result knows of its run, guards in place of foreign keys. Runs the frozen SQL beside this file."""
+"""Hot path: results that know their run, guards for foreign keys. Runs the frozen SQL beside this file."""
 
 from alembic import op
 from alembic.util import CommandError
