@@ -37,7 +37,7 @@ _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers"
 _EPILOG = """
 \b
 Sections
-  throughput  steps/s: 1, 4, 20 steps, fan-out; 1 and 4 runners        4 minutes
+  throughput  steps/s: 1, 4, 20 steps, fan-out; 1 and 4 runners        5 minutes
   latency     one run at a time                                       <1
   starts      start_run, start_runs                                    1
   claims      1 k to 1 M waiting; 1 M timers; 1 M runs over            5
@@ -46,7 +46,7 @@ Sections
   wal         bytes and round trips a step                            <1
   oracles     views and pages with 1 M runs                            3
   memory      of a runner, over 100,000 runs                           3
-  snapshot    a transaction that holds its snapshot                   11
+  snapshot    a transaction that holds its snapshot                   13
 
 \b
 Examples

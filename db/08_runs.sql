@@ -76,6 +76,30 @@ comment on column app.runs.reopened_at is 'Last resume or repair: attempts befor
 comment on column app.runs.is_chain is 'Copied from the recipe: a chain of steps, or a graph.';
 comment on column app.runs.started_by is 'Who started it, as given; a gate without self approval wants it.';
 
+create type app.start_request as (
+  ord            bigint,
+  run_id         text,
+  recipe_name    text,
+  recipe_version integer,
+  recipe_id      bigint,
+  recipe_status  text,
+  queue_name     text,
+  partition_key  text,
+  lane           text,
+  priority       integer,
+  workload       jsonb,
+  budget         jsonb,
+  timeout_ms     bigint,
+  trace_id       text,
+  tenant_id      text,
+  app_version    text,
+  oc_mode        text,
+  sbx_mode       text,
+  started_by     text,
+  is_chain       boolean
+);
+comment on type app.start_request is 'One start as it was asked for, with its defaults, and the recipe version it would take.';
+
 create table app.run_transitions (
   entity      text not null,
   from_status text not null,

@@ -11,10 +11,7 @@
 -- Ordinary input passes at a glance (are_plain, are_welcome); what a glance does not pass is looked at rule by rule, which costs several times as much.
 
 create or replace function app.start_requests(runs jsonb)
-returns table (
-  ord bigint, run_id text, recipe_name text, recipe_version integer, recipe_id bigint, recipe_status text, queue_name text, partition_key text,
-  lane text, priority integer, workload jsonb, budget jsonb, timeout_ms bigint, trace_id text, tenant_id text, app_version text, oc_mode text, sbx_mode text,
-  started_by text, is_chain boolean)
+returns setof app.start_request
 language sql
 stable
 parallel safe
@@ -124,7 +121,7 @@ as $$
 $$;
 comment on function app.are_plain(jsonb) is 'A glance at an array of starts: true only when nothing is wrong with the shape of any. Anything else says nothing.';
 
-create or replace function app.are_welcome(runs jsonb)
+create or replace function app.are_welcome(requests app.start_request[])
 returns boolean
 language plpgsql
 stable
@@ -141,7 +138,7 @@ declare
 begin
   select bool_and(q.recipe_id is not null and q.workload is null and q.budget is null and exists (select from app.intents as i where i.intent_id = q.run_id)),
     array_agg(distinct q.recipe_id) filter (where q.partition_key = ''), array_agg(distinct q.recipe_id) filter (where q.started_by is null)
-  into is_known, free, anonymous from app.start_requests(runs) as q;
+  into is_known, free, anonymous from unnest(requests) as q;
   if not is_known or exists (select from app.recipe_gates as g where g.recipe_id = any (anonymous) and not g.self_approval) then
     return false;
   elsif free is not null and exists (select from app.queues as q where q.partitioned) then
@@ -153,9 +150,9 @@ begin
   return true;
 end
 $$;
-comment on function app.are_welcome(jsonb) is 'A glance at an array of starts: true only when no policy is against any, and their intents and recipes exist. False says nothing.';
+comment on function app.are_welcome(app.start_request[]) is 'A glance at starts: true only when no policy is against any, and their intents and recipes exist. False says nothing.';
 
-create or replace function app.check_start(runs jsonb, name text)
+create or replace function app.check_start(requests app.start_request[], runs jsonb, name text)
 returns void
 language plpgsql
 volatile
@@ -167,7 +164,7 @@ declare
   faults jsonb;
   missing text;
 begin
-  if app.are_welcome(runs) then
+  if app.are_welcome(requests) then
     return;
   end if;
   select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(runs, name) as f;
@@ -189,7 +186,7 @@ begin
   end if;
 end
 $$;
-comment on function app.check_start(jsonb, text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
+comment on function app.check_start(app.start_request[], jsonb, text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
 
 create or replace view app.v_started_runs as
 select r.run_id, r.intent_id, r.recipe_id, r.partition_key, r.lane, r.priority, r.workload, r.budget, r.timeout_ms, r.tenant_id, r.trace_id, r.started_by,
@@ -258,11 +255,12 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   t timestamptz := app.now();
+  requests app.start_request[] := array(select q from app.start_requests(runs) as q);
   started app.runs[];
   others text[];   -- those that do not just stand in line now
   has_timeouts boolean;
 begin
-  perform app.check_start(runs, name);
+  perform app.check_start(requests, runs, name);
   with new as (
     insert into app.runs as r (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, queue_seq, app_version, trace_id, tenant_id,
       oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at, started_by, is_chain)
@@ -273,7 +271,7 @@ begin
     from (
       -- the place in line follows the order given, the locks follow run_id
       select q.*, nextval('app.queue_position') as queue_seq
-      from (select distinct on (q.run_id) q.* from app.start_requests(runs) as q where q.recipe_status = 'active' order by q.run_id, q.ord) as q
+      from (select distinct on (q.run_id) q.* from unnest(requests) as q where q.recipe_status = 'active' order by q.run_id, q.ord) as q
       order by q.ord) as p
     order by p.run_id
     on conflict do nothing
