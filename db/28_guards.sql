@@ -143,7 +143,6 @@ $$;
 comment on function app.keep_origin() is 'Trigger: an intent never changes and never goes, and a run keeps its intent, its recipe and its queue.';
 
 create or replace trigger an_intent_stays before update or delete on app.intents for each row execute function app.keep_origin();
-create or replace trigger intents_stay before truncate on app.intents for each statement execute function app.keep_origin();
 create or replace trigger a_run_keeps_its_origin before update on app.runs
   for each row when ((old.intent_id, old.recipe_id, old.queue_name) is distinct from (new.intent_id, new.recipe_id, new.queue_name)) execute function app.keep_origin();
 

@@ -8,7 +8,7 @@ from sisu_kodo.database import engine
 
 
 @pytest.mark.parametrize(
-    ("gigabytes", "buffers"), [(0.5, "128MB"), (4, "512MB"), (16, "2048MB"), (256, "2048MB")]
+    ("gigabytes", "buffers"), [(0.5, "128MB"), (4, "512MB"), (16, "2048MB"), (256, "4096MB")]
 )
 def test_buffers_are_an_eighth_within_bounds(gigabytes: float, buffers: str) -> None:
     assert engine._sizes(int(gigabytes * 2**30))["shared_buffers"] == buffers
