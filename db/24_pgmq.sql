@@ -155,8 +155,9 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 begin
-  return query execute format('select min(m.msg_id), coalesce(bool_or(m.vt <= clock_timestamp()), false) from pgmq.%I as m where m.msg_id >= $1',
-    pgmq.format_table_name(queue, 'q')) using from_id;
+  execute format('select min(m.msg_id), coalesce(bool_or(m.vt <= clock_timestamp()), false) from pgmq.%I as m where m.msg_id >= $1',
+    pgmq.format_table_name(queue, 'q')) into first_id, is_expired using from_id;
+  return next;
 end
 $$;
 comment on function app.lease_front(text, bigint) is 'Of the leases from an id on: the oldest, null without any, and whether one has expired. Takes nothing.';
