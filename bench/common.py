@@ -26,6 +26,8 @@ from .noop import TASKS
 ROOT = Path(__file__).resolve().parents[1]
 START_BATCH = 1000
 """Runs that one call of `app.start_runs` starts."""
+SLOTS, PUMPS = 1600, 4
+"""Of one runner that has the machine to itself: a call may carry 400 results while others are on their way."""
 
 
 def statements(file: str) -> dict[str, LiteralString]:
@@ -173,5 +175,5 @@ def runners(
 
 def busy(runner_count: int) -> list[str]:
     """Options of runners that are to work as fast as they can, so many on this machine."""
-    slots, pumps = (1600, 4) if runner_count == 1 else (400, 1)
+    slots, pumps = (SLOTS, PUMPS) if runner_count == 1 else (SLOTS // 4, 1)
     return [f"--concurrency={slots}", f"--pumps={pumps}", "--queue=intentQ", "--queue=sbxQ"]

@@ -26,7 +26,7 @@ from sisu_kodo import database
 from sisu_kodo.client import Client, connected
 from sisu_kodo.config import Config, load_config
 
-from .common import SQL, Row, finish, one, percentile, recipe, runners, scratch_database
+from .common import PUMPS, SLOTS, SQL, Row, finish, one, percentile, recipe, runners, scratch_database
 from .rounds import Load, median_round, play
 
 STEPS = 4
@@ -60,10 +60,10 @@ class Report:
 @click.command()
 @click.option("--runs", type=click.IntRange(1), default=10_000, show_default=True)
 @click.option(
-    "--concurrency", type=click.IntRange(1), default=1600, show_default=True, help="Slots of the runner."
+    "--concurrency", type=click.IntRange(1), default=SLOTS, show_default=True, help="Slots of the runner."
 )
 @click.option(
-    "--pumps", type=click.IntRange(1, 16), default=4, show_default=True, help="Connections of the runner."
+    "--pumps", type=click.IntRange(1, 16), default=PUMPS, show_default=True, help="Connections of the runner."
 )
 @click.option("--latency-runs", type=click.IntRange(0), default=200, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -25,10 +25,10 @@ _LEAST_WAITING = 3 * START_BATCH
 _WARM = 120.0
 """Seconds."""
 _WHAT = (
-    f"One busy runner executes runs of {_STEPS} no-op steps while this program starts new ones, so that a few thousand always wait. After"
-    " two minutes, when the first checkpoint is over and pages are logged whole as in any longer run, a"
-    " transaction of another connection took its snapshot when the clock began and holds it to the end: no dead row that is younger"
-    " can be cleared away. The runner's first stretch is the ceiling of its last. Starts are part of the load."
+    f"One busy runner executes runs of {_STEPS} no-op steps while this program starts new ones, so that a few"
+    " thousand always wait. After two minutes, when the first checkpoint is over and pages are logged whole as in"
+    " any longer run, the clock begins: a transaction of another connection takes its snapshot and holds it to the"
+    " end, so that no dead row that is younger can be cleared away. The runner's first stretch is the ceiling of its last. Starts are part of the load."
 )
 
 
@@ -105,8 +105,9 @@ def measure(bench: Bench) -> Section:
 
 
 class _Feed:
-    """Starts runs, so that enough wait. It asks a sequence how many were claimed: that costs the database nothing,
-    however much of it is held up."""
+    """Starts runs, so that enough wait. It asks a sequence how many were claimed: that costs the database
+    nothing, however much of it is held up.
+    """
 
     def __init__(self, place: Place) -> None:
         self._place = place

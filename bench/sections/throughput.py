@@ -15,7 +15,8 @@ _RUNNERS = (1, 4)
 _STEPS_A_ROUND = 40_000
 _WHAT = (
     "Runs of steps that do nothing wait in the queue, then one or four `sisu runner` processes, which have"
-    " executed a fifth as many before, execute them; the time is that from the first claim to the last commit, by the database's clock. The ceiling is bare set-based"
+    " executed a fifth as many before, execute them; the time is that from the first claim to the last commit,"
+    " by the database's clock. The ceiling is bare set-based"
     " SQL for as many steps (`ceiling_call` in `bench/bench.sql`: fifty results stored and fifty steps leased in one"
     f" statement, two connections), measured right after each round. Of {_ROUNDS} rounds the one with the median ratio"
     " is told."

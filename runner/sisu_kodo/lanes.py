@@ -48,8 +48,8 @@ class Flag:
 
 
 class Lane:
-    """One claimed lane with the attempt that it is at. `head` is the JSON text of what names it in a result,
-    without its closing brace.
+    """One claimed lane with the attempt that it is at. `name` is what names it to the database,
+    `head` the same as JSON text without its closing brace.
     """
 
     __slots__ = (
@@ -60,6 +60,7 @@ class Lane:
         "doomed",
         "head",
         "key",
+        "name",
         "recipe",
         "running",
         "span",
@@ -74,15 +75,14 @@ class Lane:
         self.recipe = RecipeRef(
             recipe.get("name", ""), recipe.get("version", 0), recipe.get("settings") or {}
         )
-        self.head = _encode(
-            {
-                "runId": attempt.run_id,
-                "taskKey": attempt.task_key,
-                "queue": attempt.queue_name,
-                "msgId": attempt.msg_id,
-                "readCt": attempt.read_ct,
-            }
-        )[:-1]
+        self.name: dict[str, JSON] = {
+            "runId": attempt.run_id,
+            "taskKey": attempt.task_key,
+            "queue": attempt.queue_name,
+            "msgId": attempt.msg_id,
+            "readCt": attempt.read_ct,
+        }
+        self.head = _encode(self.name)[:-1]
         self.cancelled = Flag()
         self.running = False
         self.doomed = False
@@ -108,15 +108,7 @@ class Lane:
 
     def lease(self) -> dict[str, JSON]:
         """The lease as `app.heartbeat` and `app.release` take it."""
-        a = self.attempt
-        return {
-            "queue": a.queue_name,
-            "msgId": a.msg_id,
-            "readCt": a.read_ct,
-            "runId": a.run_id,
-            "idx": a.idx,
-            "taskKey": a.task_key,
-        }
+        return self.name | {"idx": self.attempt.idx}
 
 
 class Result:
