@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 START_BATCH = 1000
 """Runs that one call of `app.start_runs` starts."""
 SLOTS, PUMPS = 1600, 4
-"""Of one runner that has the machine to itself: a call may carry 400 results while others are on their way."""
+"""Of one runner that has the machine to itself: each call may carry 400 results."""
 
 
 def statements(file: str) -> dict[str, LiteralString]:
