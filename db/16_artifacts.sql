@@ -29,7 +29,7 @@ create table app.artifacts (
   constraint an_artifact_has_the_hash_of_its_bytes check (length(sha256) = 64),
   constraint an_empty_step_leaves_artifact_999 check ((kind = 'none') = (idx = 999))
 );
-create index artifacts_of_a_run on app.artifacts (run_id, step_idx);
+create index artifacts_of_a_run on app.artifacts (run_id);
 create index artifacts_of_a_content on app.artifacts (sha256) where inline is null and kind <> 'none';
 comment on table app.artifacts is 'Artifacts of step attempts, in order; kind none when a finished step produced nothing.';
 comment on column app.artifacts.artifact_id is 'Key; GET /api/artifacts/:id.';

@@ -15,6 +15,47 @@
 -- Lock order everywhere: runs (by run_id) → run_steps → gates → timers → pgmq. Whoever starts elsewhere (a claim, a timer, an expired
 -- lease) takes runs with SKIP LOCKED, and so never waits in the wrong order.
 
+create or replace function app.read_results(results jsonb)
+returns app.lane_result[]
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  given app.lane_result[];
+  is_sound boolean;
+begin
+  begin
+    select array_agg(row(r."runId", r.idx, r."taskKey", r.attempt, null, r.queue, r."msgId", r."readCt", r.status, case when r.status = 'WAITING' then r.wait else r.output end,
+        r.artifacts, case when r.status = 'SUCCESS' and r.tasks not in ('[]', 'null') then r.tasks end, coalesce(r.receipt = 'true', false),
+        case when r.status = 'ERROR' then r.error end, r."spanId", null, null, null, null, null, null)::app.lane_result),
+      -- a glance that costs little; only what fails it is looked at rule by rule
+      bool_and(coalesce(
+        r.value - array['runId', 'idx', 'taskKey', 'attempt', 'queue', 'msgId', 'readCt', 'status', 'output', 'tasks', 'receipt', 'spanId'] = '{}'
+        and r.status = 'SUCCESS' and jsonb_typeof(r.value -> 'runId') = 'string' and jsonb_typeof(r.value -> 'taskKey') = 'string' and jsonb_typeof(r.value -> 'queue') = 'string'
+        and jsonb_typeof(r.value -> 'idx') = 'number' and jsonb_typeof(r.value -> 'attempt') = 'number' and jsonb_typeof(r.value -> 'msgId') = 'number' and jsonb_typeof(r.value -> 'readCt') = 'number'
+        and r.idx between 0 and 999999 and r.attempt between 1 and 999999 and r."msgId" between 1 and 999999999999999999 and r."readCt" between 0 and 999999999
+        and coalesce(jsonb_typeof(r.tasks), 'null') in ('array', 'null') and coalesce(jsonb_typeof(r.receipt), 'boolean') = 'boolean'
+        and coalesce(jsonb_typeof(r.value -> 'spanId'), 'null') in ('string', 'null')
+        and (r."spanId" is null or (length(r."spanId") = 16 and translate(r."spanId", '0123456789abcdef', '') = '')), false))
+    into given, is_sound
+    from rows from (jsonb_array_elements(results), jsonb_to_recordset(results) as (
+      "runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer, status text,
+      output jsonb, artifacts jsonb, tasks jsonb, receipt jsonb, error jsonb, "spanId" text, wait jsonb)) as r (value);
+  exception when data_exception then
+    perform app.check_results(results); -- names the field
+    raise;
+  end;
+  if not is_sound then
+    perform app.check_results(results);
+  end if;
+  return given;
+end
+$$;
+comment on function app.read_results(jsonb) is 'The results of app.work as rows: output is what a WAITING one waits for. Raises PT400 that lists every fault.';
+
 create or replace function app.check_results(results jsonb)
 returns void
 language plpgsql
@@ -24,24 +65,6 @@ security invoker
 set search_path = ''
 as $$
 begin
-  -- a glance that costs nothing; only what fails it is looked at rule by rule
-  if jsonb_typeof(results) = 'array' and (
-    select coalesce(bool_and(coalesce(
-      jsonb_typeof(r.value) = 'object'
-      and r.value - array['runId', 'idx', 'taskKey', 'attempt', 'queue', 'msgId', 'readCt', 'status', 'output', 'tasks', 'receipt', 'spanId'] = '{}'
-      and jsonb_typeof(r.value -> 'runId') = 'string' and jsonb_typeof(r.value -> 'taskKey') = 'string'
-      -- in the order of jsonb values only a number stands between two numbers
-      and r.value -> 'idx' between '0' and '999999' and r.value -> 'attempt' between '1' and '999999'
-      and r.value -> 'msgId' between '1' and '999999999999999999' and r.value -> 'readCt' between '0' and '999999999'
-      and concat(r.value -> 'idx', r.value -> 'attempt', r.value -> 'msgId', r.value -> 'readCt') not like '%.%'
-      and r.value ->> 'status' = 'SUCCESS' and jsonb_typeof(r.value -> 'queue') = 'string'
-      and coalesce(jsonb_typeof(r.value -> 'tasks'), 'null') in ('array', 'null')
-      and coalesce(jsonb_typeof(r.value -> 'receipt'), 'boolean') = 'boolean'
-      and (r.value ->> 'spanId' is null or r.value ->> 'spanId' ~ '^[0-9a-f]{16}$'), false)), true)
-    from jsonb_array_elements(results) as r)
-  then
-    return;
-  end if;
   perform app.check_items('result', results, 'results[]');
   perform app.refuse('work', (
     select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
@@ -87,7 +110,7 @@ as $$
 $$;
 comment on function app.wait_faults(jsonb) is 'Every fault in what a WAITING result waits for.';
 
-create or replace function app.accept_results(worker text, results jsonb, t timestamptz)
+create or replace function app.accept_results(worker text, given app.lane_result[], t timestamptz)
 returns app.lane_result[]
 language plpgsql
 volatile
@@ -107,43 +130,35 @@ begin
   select array_agg(r.run_id), array_agg(r.status), array_agg(r.recipe_id), array_agg(r.is_chain) into held, statuses, recipes, chains
   from (
     select r.run_id, r.status, r.recipe_id, r.is_chain from app.runs as r
-    where r.run_id = any (array(select x.value ->> 'runId' from jsonb_array_elements(results) as x))
+    where r.run_id = any (array(select g.run_id from unnest(given) as g))
     order by r.run_id for no key update) as r;
 
-  with given as (
-    -- a result that came twice in one call is one: an update takes a row once
-    select "runId" as run_id, idx, "taskKey" as task_key, attempt, queue, "msgId" as msg_id, "readCt" as read_ct,
-      status, case when status = 'WAITING' then wait else output end as output, artifacts, coalesce(receipt, false) as receipt,
-      case when status = 'SUCCESS' and tasks not in ('[]', 'null') then tasks end as tasks, case when status = 'ERROR' then error end as error, "spanId" as span_id,
-      status = 'WAITING' or coalesce(status = 'SUCCESS' and tasks not in ('[]', 'null'), false) as stays
-    from jsonb_to_recordset(results) as x (
-      "runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer, status text,
-      output jsonb, artifacts jsonb, tasks jsonb, receipt boolean, error jsonb, "spanId" text, wait jsonb)
+  with known as materialized (
+    select g.*, r.status as its_run, r.recipe_id as its_recipe, r.is_chain as in_chain, g.status = 'WAITING' or g.tasks is not null as stays
+    from unnest(given) as g join unnest(held, statuses, recipes, chains) as r (run_id, status, recipe_id, is_chain) on r.run_id = g.run_id
   ), ended as (
-    -- a step that made tasks, sleeps or asks stays PENDING without a lease
+    -- a result that came twice in one call is one: an update takes a row once. A step that made tasks, sleeps or asks stays PENDING without a lease
     update app.run_steps as s set
       status = case when g.stays then 'PENDING' else g.status end, ended_at = case when not g.stays then t end,
       tasks_open = jsonb_array_length(g.tasks), msg_id = case when not g.stays then s.msg_id end, parked_at = case when g.status = 'WAITING' then t end,
       output = case when g.status <> 'WAITING' then g.output end, error = g.error, span_id = g.span_id
-    from given as g
+    from known as g
       -- a probe for each, whatever the planner knew of the table when it planned this; the run is locked, so the row stays where it is
       cross join lateral (
         select p.ctid from app.run_steps as p where p.run_id = g.run_id and p.idx = g.idx and p.task_key = g.task_key and p.attempt = g.attempt limit 1) as place
-    where s.ctid = place.ctid and s.status = 'PENDING' and s.worker = accept_results.worker and coalesce(s.tasks_open, 0) = 0 and s.queue_name = g.queue and s.msg_id = g.msg_id and s.read_ct = g.read_ct
-    returning s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, g.msg_id, s.read_ct, s.task_idx,
-      g.status, g.output, g.artifacts, g.tasks, g.receipt, g.error, g.span_id, s.app_version, s.partition_key, s.priority
+    where s.ctid = place.ctid and s.status = 'PENDING' and s.worker = accept_results.worker and coalesce(s.tasks_open, 0) = 0
+      and s.queue_name = g.queue_name and s.msg_id = g.msg_id and s.read_ct = g.read_ct
+    returning row(s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, g.msg_id, s.read_ct, g.status, g.output, g.artifacts, g.tasks,
+      g.receipt, g.error, g.span_id, g.its_run, g.its_recipe, g.in_chain, s.app_version, s.partition_key, s.priority)::app.lane_result as result
   )
-  select array_agg(row(e.run_id, e.idx, e.task_key, e.attempt, e.step_id, e.queue_name, e.msg_id, e.read_ct, e.status, e.output, e.artifacts, e.tasks,
-      e.receipt, e.error, e.span_id, r.status, r.recipe_id, r.is_chain, e.app_version, e.partition_key, e.priority)::app.lane_result order by e.run_id, e.idx, e.task_idx)
-  into accepted
-  from ended as e join unnest(held, statuses, recipes, chains) as r (run_id, status, recipe_id, is_chain) on r.run_id = e.run_id;
+  select array_agg(e.result) into accepted from ended as e;
   if exists (select from unnest(accepted) as a where a.tasks is not null) then
     accepted := app.judge_tasks(accepted, t);
   end if;
   return accepted;
 end
 $$;
-comment on function app.accept_results(text, jsonb, timestamptz) is
+comment on function app.accept_results(text, app.lane_result[], timestamptz) is
   'Locks the runs and ends the attempts whose worker still holds the lease; returns those, each with what the commit needs to know.';
 
 create or replace function app.judge_tasks(accepted app.lane_result[], t timestamptz)
@@ -217,10 +232,12 @@ begin
     finished := app.stop_paused(finished);
   end if;
   kept := app.advance(finished, worker => worker, t => t, work_lanes => not drain);
-  perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
-  from unnest(accepted) as l
-  where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
-  group by l.queue_name;
+  if cardinality(kept) is distinct from cardinality(accepted) then
+    perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
+    from unnest(accepted) as l
+    where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
+    group by l.queue_name;
+  end if;
   return query select * from unnest(kept);
 end
 $$;
@@ -287,6 +304,7 @@ set search_path = ''
 as $$
 declare
   t timestamptz;
+  given app.lane_result[];
   accepted app.lane_result[];
   wanted record;
 begin
@@ -298,23 +316,23 @@ begin
   end if;
 
   if coalesce(work.results, '[]') <> '[]' then
-    perform app.check_results(work.results);
+    given := app.read_results(work.results);
     t := app.now();
-    accepted := app.accept_results(work.worker, work.results, t);
-    if coalesce(cardinality(accepted), 0) < jsonb_array_length(work.results) then
+    accepted := app.accept_results(work.worker, given, t);
+    if coalesce(cardinality(accepted), 0) < cardinality(given) then
       return query
-        select 'refused', x."runId", null::text, x.idx, x."taskKey", x.attempt, x.queue, x."msgId", x."readCt", null::text, null::integer, null::jsonb,
+        select 'refused', g.run_id, null::text, g.idx, g.task_key, g.attempt, g.queue_name, g.msg_id, g.read_ct, null::text, null::integer, null::jsonb,
           case when exists (
             -- the same result came before, and its answer was lost
             select from app.run_steps as s
-            where s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.attempt = x.attempt and s.worker = work.worker
-              and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt" and s.status in ('SUCCESS', 'ERROR') and not s.lost)
+            where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt and s.worker = work.worker
+              and s.queue_name = g.queue_name and s.msg_id = g.msg_id and s.read_ct = g.read_ct and s.status in ('SUCCESS', 'ERROR') and not s.lost)
             then 'already_committed' else 'stale_lease' end
-        from jsonb_to_recordset(work.results) as x ("runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer)
+        from unnest(given) as g
         where not exists (
           select from unnest(accepted) as a
-          where a.run_id = x."runId" and a.idx = x.idx and a.task_key = x."taskKey" and a.attempt = x.attempt
-            and a.queue_name = x.queue and a.msg_id = x."msgId" and a.read_ct = x."readCt");
+          where a.run_id = g.run_id and a.idx = g.idx and a.task_key = g.task_key and a.attempt = g.attempt
+            and a.queue_name = g.queue_name and a.msg_id = g.msg_id and a.read_ct = g.read_ct);
     end if;
     if accepted is not null then
       return query select * from app.commit_results(accepted, work.worker, coalesce((work.want ->> 'drain')::boolean, false), t);

@@ -25,28 +25,13 @@ declare
   broken text[];
   reasons jsonb[];
   graphs text[];
+  begun app.assignment[];
   kept app.assignment[];
 begin
-  if work_lanes then
-    kept := app.keep_lanes(finished, worker, t);
-  end if;
   -- steps that the engine executes itself may be over at once: then round again
   while cardinality(over) > 0 loop
-    with onward as (
-      select f.run_id, f.status, f.idx + 1 as idx, f.step_id, f.error, f.attempt, f.is_chain, n.idx is null as is_last,
-        work_lanes and f.msg_id is not null and n.queue_name = f.queue_name and not n.is_gated and n.handler is not null as stays
-      from unnest(over) as f left join app.recipe_steps as n on f.is_chain and n.recipe_id = f.recipe_id and n.idx = f.idx + 1
-      where f.run_status in ('PENDING', 'WAITING_INPUT') and f.task_key = ''
-    )
-    select array_agg(o.run_id) filter (where o.status = 'SUCCESS' and o.is_chain and o.is_last),
-      array_agg(o.run_id) filter (where o.status = 'SUCCESS' and o.is_chain and not o.is_last and not o.stays),
-      array_agg(o.idx) filter (where o.status = 'SUCCESS' and o.is_chain and not o.is_last and not o.stays),
-      array_agg(o.run_id) filter (where o.status = 'ERROR'),
-      array_agg(o.error || jsonb_build_object('stepID', o.step_id, 'attempt', o.attempt)) filter (where o.status = 'ERROR'),
-      array_agg(distinct o.run_id) filter (where o.status = 'SUCCESS' and not o.is_chain)
-    into done, next_runs, next_idxs, broken, reasons, graphs
-    from onward as o;
-
+    select o.* into begun, done, next_runs, next_idxs, broken, reasons, graphs from app.keep_lanes(over, work_lanes, worker, t) as o;
+    kept := kept || begun;
     if broken is not null then
       perform app.fail_runs(broken, reasons, t);
     end if;
@@ -54,7 +39,7 @@ begin
       select next_runs || array_agg(g.run_id) filter (where g.idx is not null), next_idxs || array_agg(g.idx) filter (where g.idx is not null),
         done || array_agg(g.run_id) filter (where g.idx is null)
       into next_runs, next_idxs, done
-      from app.graph_frontier(graphs) as g where broken is null or g.run_id <> all (broken);
+      from app.graph_frontier(array(select distinct g.run_id from unnest(graphs) as g (run_id))) as g where broken is null or g.run_id <> all (broken);
     end if;
     if done is not null then
       update app.runs as r set status = 'SUCCESS', ended_at = t, updated_at = t where r.run_id = any (done);
@@ -69,9 +54,9 @@ $$;
 comment on function app.advance(app.lane_result[], boolean, text, timestamptz) is
   'Moves runs on after steps that are over: the next steps in the same lane, in line or behind a gate, the end, or the failure. Returns the lanes that stay with the worker.';
 
-create or replace function app.keep_lanes(finished app.lane_result[], worker text, t timestamptz)
-returns app.assignment[]
-language sql
+create or replace function app.keep_lanes(over app.lane_result[], work_lanes boolean, worker text, t timestamptz,
+  out begun app.assignment[], out done text[], out next_runs text[], out next_idxs integer[], out broken text[], out reasons jsonb[], out graphs text[])
+language plpgsql
 volatile
 parallel unsafe
 security invoker
@@ -80,21 +65,30 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 set sisu.runs_held = 'yes'
 as $$
-  with next as materialized (
-    select f.run_id, n.idx, n.step_id, f.queue_name, f.msg_id, f.read_ct, n.handler, n.timeout_ms, f.app_version, f.partition_key, f.priority
-    from unnest(finished) as f
-      join app.recipe_steps as n on n.recipe_id = f.recipe_id and n.idx = f.idx + 1 and n.queue_name = f.queue_name and not n.is_gated and n.handler is not null
-    where f.run_status in ('PENDING', 'WAITING_INPUT') and f.status = 'SUCCESS' and f.task_key = '' and f.msg_id is not null and f.is_chain
-  ), begun as (
+begin
+  with onward as materialized (
+    select f.run_id, n.idx, n.step_id, f.queue_name, f.msg_id, f.read_ct, n.handler, n.timeout_ms, f.app_version, f.partition_key, f.priority,
+      f.step_id as last_step, f.attempt, f.error, case f.status when 'SUCCESS' then case when not f.is_chain then 'graph' when n.idx is null then 'done'
+        when work_lanes and f.msg_id is not null and n.queue_name = f.queue_name and not n.is_gated and n.handler is not null then 'stays' else 'next' end
+        when 'ERROR' then 'broken' end as way
+    from unnest(over) as f left join app.recipe_steps as n on f.is_chain and n.recipe_id = f.recipe_id and n.idx = f.idx + 1
+    where f.run_status in ('PENDING', 'WAITING_INPUT') and f.task_key = ''
+  ), step as (
     insert into app.run_steps (run_id, idx, attempt, step_id, status, queue_name, app_version, partition_key, priority,
       worker, msg_id, read_ct, enqueued_at, started_at)
     select n.run_id, n.idx, 1, n.step_id, 'PENDING', n.queue_name, n.app_version, n.partition_key, n.priority, keep_lanes.worker, n.msg_id, n.read_ct, t, t
-    from next as n
+    from onward as n where n.way = 'stays'
   )
-  select array_agg(row('continued', n.run_id, n.step_id, n.idx, '', 1, n.queue_name, n.msg_id, n.read_ct, n.handler, n.timeout_ms, null, null)::app.assignment)
-  from next as n;
+  select array_agg(row('continued', o.run_id, o.step_id, o.idx, '', 1, o.queue_name, o.msg_id, o.read_ct, o.handler, o.timeout_ms, null, null)::app.assignment) filter (where o.way = 'stays'),
+    array_agg(o.run_id) filter (where o.way = 'done'), array_agg(o.run_id) filter (where o.way = 'next'), array_agg(o.idx) filter (where o.way = 'next'),
+    array_agg(o.run_id) filter (where o.way = 'broken'),
+    array_agg(o.error || jsonb_build_object('stepID', o.last_step, 'attempt', o.attempt)) filter (where o.way = 'broken'), array_agg(o.run_id) filter (where o.way = 'graph')
+  into begun, done, next_runs, next_idxs, broken, reasons, graphs
+  from onward as o;
+end
 $$;
-comment on function app.keep_lanes(app.lane_result[], text, timestamptz) is 'Begins the next step of a chain with the worker that finished the one before it.';
+comment on function app.keep_lanes(app.lane_result[], boolean, text, timestamptz) is
+  'Which way runs go after steps that are over, and the next steps of chains begun with the worker that finished the ones before (work_lanes).';
 
 create or replace function app.wake_runners(queues text[])
 returns void
