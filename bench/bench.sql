@@ -80,7 +80,7 @@ select app.register_worker(worker => %(worker)s,
 
 -- name: work
 select outcome, run_id, step_id, idx, task_key, attempt, queue_name, msg_id, read_ct
-  from app.work(worker => %(worker)s, results => %(results)s::jsonb, want => %(want)s::jsonb);
+  from app.work_rows(worker => %(worker)s, results => array(select r from jsonb_populate_recordset(null::app.result, %(results)s::jsonb) as r), want => %(want)s::jsonb);
 
 -- name: app_version
 select app.setting('app_version') as version;

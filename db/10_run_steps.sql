@@ -124,6 +124,25 @@ create type app.assignment as (
 );
 comment on type app.assignment is 'A row of app.work: assigned (a new lane), continued (the next step of a lane the worker keeps) or refused (a result that was fenced off).';
 
+create type app.result as (
+  run_id     text,
+  task_key   text,
+  queue_name text,
+  msg_id     bigint,
+  read_ct    integer,
+  idx        integer,
+  attempt    integer,
+  status     text,
+  output     jsonb,
+  span_id    text,
+  receipt    boolean,
+  tasks      jsonb,
+  artifacts  jsonb,
+  error      jsonb,
+  wait       jsonb
+);
+comment on type app.result is 'A result as app.work_rows takes it: the lane and its fencing token, the attempt, and what came of it.';
+
 create type app.lane_result as (
   run_id     text,
   idx        integer,

@@ -1,9 +1,9 @@
 -- Work: the hot path. One call commits what a runner has finished and claims what it does next.
 --
 --   app.work(worker, results jsonb, want jsonb) → setof app.assignment
+--   app.work_rows(worker, results app.result[], want jsonb)           the same for results as rows: what sisu runner calls
 --
---   results  [{runId, idx, taskKey, attempt, queue, msgId, readCt, status, output, artifacts, tasks, receipt, error, spanId}]
---           a WAITING one has wait {seq, kind, name, ms | gate} instead: the handler sleeps or asks, and its attempt is parked
+--   results  chapter 38
 --   want     {queues: {name: how many}, appVersion, recover, drain}     recover: also take over expired leases, fire what is due;
 --                                                                       drain: give no next step of a lane, it goes back in line
 --   rows     assigned: a new lane with its context · continued: the next step of a lane the worker keeps · refused: fenced off (stale_lease),
@@ -15,102 +15,7 @@
 -- Lock order everywhere: runs (by run_id) → run_steps → gates → timers → pgmq. Whoever starts elsewhere (a claim, a timer, an expired
 -- lease) takes runs with SKIP LOCKED, and so never waits in the wrong order.
 
-create or replace function app.read_results(results jsonb)
-returns app.lane_result[]
-language plpgsql
-stable
-parallel unsafe
-security invoker
-set search_path = ''
-as $$
-declare
-  given app.lane_result[];
-  is_sound boolean;
-begin
-  begin
-    select array_agg(row(r."runId", r.idx, r."taskKey", r.attempt, null, r.queue, r."msgId", r."readCt", r.status, case when r.status = 'WAITING' then r.wait else r.output end,
-        r.artifacts, case when r.status = 'SUCCESS' and r.tasks not in ('[]', 'null') then r.tasks end, coalesce(r.receipt = 'true', false),
-        case when r.status = 'ERROR' then r.error end, r."spanId", null, null, null, null, null, null)::app.lane_result),
-      -- a glance that costs little; only what fails it is looked at rule by rule
-      bool_and(coalesce(
-        r.value - array['runId', 'idx', 'taskKey', 'attempt', 'queue', 'msgId', 'readCt', 'status', 'output', 'tasks', 'receipt', 'spanId'] = '{}'
-        and r.status = 'SUCCESS' and jsonb_typeof(r.value -> 'runId') = 'string' and jsonb_typeof(r.value -> 'taskKey') = 'string' and jsonb_typeof(r.value -> 'queue') = 'string'
-        and jsonb_typeof(r.value -> 'idx') = 'number' and jsonb_typeof(r.value -> 'attempt') = 'number' and jsonb_typeof(r.value -> 'msgId') = 'number' and jsonb_typeof(r.value -> 'readCt') = 'number'
-        and r.idx between 0 and 999999 and r.attempt between 1 and 999999 and r."msgId" between 1 and 999999999999999999 and r."readCt" between 0 and 999999999
-        and coalesce(jsonb_typeof(r.tasks), 'null') in ('array', 'null') and coalesce(jsonb_typeof(r.receipt), 'boolean') = 'boolean'
-        and coalesce(jsonb_typeof(r.value -> 'spanId'), 'null') in ('string', 'null')
-        and (r."spanId" is null or (length(r."spanId") = 16 and translate(r."spanId", '0123456789abcdef', '') = '')), false))
-    into given, is_sound
-    from rows from (jsonb_array_elements(results), jsonb_to_recordset(results) as (
-      "runId" text, idx integer, "taskKey" text, attempt integer, queue text, "msgId" bigint, "readCt" integer, status text,
-      output jsonb, artifacts jsonb, tasks jsonb, receipt jsonb, error jsonb, "spanId" text, wait jsonb)) as r (value);
-  exception when data_exception then
-    perform app.check_results(results); -- names the field
-    raise;
-  end;
-  if not is_sound then
-    perform app.check_results(results);
-  end if;
-  return given;
-end
-$$;
-comment on function app.read_results(jsonb) is 'The results of app.work as rows: output is what a WAITING one waits for. Raises PT400 that lists every fault.';
-
-create or replace function app.check_results(results jsonb)
-returns void
-language plpgsql
-stable
-parallel unsafe
-security invoker
-set search_path = ''
-as $$
-begin
-  perform app.check_items('result', results, 'results[]');
-  perform app.refuse('work', (
-    select coalesce(jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message) order by f.path, f.message), '[]')
-    from jsonb_array_elements(results) with ordinality as r
-      cross join lateral (
-        select format('results[%s].error', r.ordinality - 1) || coalesce('.' || nullif(e.path, ''), ''), e.message
-        from app.faults('error', jsonb_build_array(coalesce(r.value -> 'error', 'null')), '') as e where r.value ->> 'status' = 'ERROR'
-        union all
-        select format('results[%s].%s', r.ordinality - 1, a.path), a.message
-        from app.faults('artifact', coalesce(nullif(r.value -> 'artifacts', 'null'), '[]'), 'artifacts[]') as a
-        union all
-        select format('results[%s].artifacts[%s]', r.ordinality - 1, a.ordinality - 1), 'must have inline or body, and not both'
-        from jsonb_array_elements(coalesce(nullif(r.value -> 'artifacts', 'null'), '[]')) with ordinality as a
-        where (a.value ? 'inline') = (jsonb_typeof(a.value -> 'body') is not distinct from 'string')
-        union all
-        select format('results[%s].%s', r.ordinality - 1, w.path), w.message from app.wait_faults(r.value) as w where r.value ->> 'status' = 'WAITING'
-      ) as f (path, message)));
-end
-$$;
-comment on function app.check_results(jsonb) is 'Raises PT400 that lists every fault of every result.';
-
-create or replace function app.wait_faults(result jsonb)
-returns table (path text, message text)
-language sql
-stable
-parallel safe
-security invoker
-set search_path = ''
-as $$
-  select concat_ws('.', 'wait', nullif(f.path, '')), f.message from app.faults('wait', jsonb_build_array(coalesce(result -> 'wait', 'null')), '') as f
-  union all
-  select 'wait.ms', 'is required' where result #>> '{wait,kind}' = 'sleep' and nullif(result #> '{wait,ms}', 'null') is null
-  union all
-  -- a handler's gate is a gate of a recipe, named by the wait
-  select 'wait.gate.' || f.path, f.message
-  from (select case jsonb_typeof(result #> '{wait,gate}') when 'object' then result #> '{wait,gate}' else '{}' end || '{"key": "k"}') as g (gate)
-    cross join lateral app.faults('gate', jsonb_build_array(g.gate), '') as f
-  where result #>> '{wait,kind}' = 'gate'
-  union all
-  select ltrim(f.path, '.'), f.message
-  from (select result #> '{wait,gate}') as g (gate) cross join lateral app.part_faults('wait.gate', 'gate', g.gate) as f
-  where result #>> '{wait,kind}' = 'gate' and jsonb_typeof(g.gate) = 'object';
-$$;
-comment on function app.wait_faults(jsonb) is 'Every fault in what a WAITING result waits for.';
-
-create or replace function app.accept_results(worker text, given app.lane_result[], t timestamptz)
+create or replace function app.accept_results(worker text, given app.result[], t timestamptz)
 returns app.lane_result[]
 language plpgsql
 volatile
@@ -134,8 +39,11 @@ begin
     order by r.run_id for no key update) as r;
 
   with known as materialized (
-    select g.*, r.status as its_run, r.recipe_id as its_recipe, r.is_chain as in_chain, g.status = 'WAITING' or g.tasks is not null as stays
+    select g.run_id, g.idx, g.task_key, g.attempt, g.queue_name, g.msg_id, g.read_ct, g.status, g.artifacts, g.span_id, coalesce(g.receipt, false) as receipt,
+      case g.status when 'WAITING' then g.wait else g.output end as output, case when g.status = 'ERROR' then g.error end as error,
+      m.tasks, g.status = 'WAITING' or m.tasks is not null as stays, r.status as run_status, r.recipe_id, r.is_chain
     from unnest(given) as g join unnest(held, statuses, recipes, chains) as r (run_id, status, recipe_id, is_chain) on r.run_id = g.run_id
+      cross join lateral (select case when g.status = 'SUCCESS' and g.tasks not in ('[]', 'null') then g.tasks end as tasks) as m
   ), ended as (
     -- a result that came twice in one call is one: an update takes a row once. A step that made tasks, sleeps or asks stays PENDING without a lease
     update app.run_steps as s set
@@ -149,7 +57,7 @@ begin
     where s.ctid = place.ctid and s.status = 'PENDING' and s.worker = accept_results.worker and coalesce(s.tasks_open, 0) = 0
       and s.queue_name = g.queue_name and s.msg_id = g.msg_id and s.read_ct = g.read_ct
     returning row(s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, g.msg_id, s.read_ct, g.status, g.output, g.artifacts, g.tasks,
-      g.receipt, g.error, g.span_id, g.its_run, g.its_recipe, g.in_chain, s.app_version, s.partition_key, s.priority)::app.lane_result as result
+      g.receipt, g.error, g.span_id, g.run_status, g.recipe_id, g.is_chain, s.app_version, s.partition_key, s.priority)::app.lane_result as result
   )
   select array_agg(e.result) into accepted from ended as e;
   if exists (select from unnest(accepted) as a where a.tasks is not null) then
@@ -158,7 +66,7 @@ begin
   return accepted;
 end
 $$;
-comment on function app.accept_results(text, app.lane_result[], timestamptz) is
+comment on function app.accept_results(text, app.result[], timestamptz) is
   'Locks the runs and ends the attempts whose worker still holds the lease; returns those, each with what the commit needs to know.';
 
 create or replace function app.judge_tasks(accepted app.lane_result[], t timestamptz)
@@ -294,7 +202,7 @@ end
 $$;
 comment on function app.settle_results(app.lane_result[], timestamptz) is 'The less common outcomes: retries, waits, fan-out, joins. Returns the steps that are over.';
 
-create or replace function app.work(worker text, results jsonb default '[]', want jsonb default '{}')
+create or replace function app.work_rows(worker text, results app.result[] default '{}', want jsonb default '{}')
 returns setof app.assignment
 language plpgsql
 volatile
@@ -304,64 +212,76 @@ set search_path = ''
 as $$
 declare
   t timestamptz;
-  given app.lane_result[];
   accepted app.lane_result[];
   wanted record;
 begin
-  if coalesce(work.worker, '') !~ '\S' then
-    perform app.check_input('worker', jsonb_build_object('worker', work.worker));
+  if coalesce(work_rows.worker, '') !~ '\S' then
+    perform app.check_input('worker', jsonb_build_object('worker', work_rows.worker));
   end if;
-  if coalesce(work.want, '{}') <> '{}' then
-    perform app.check_want(work.want);
+  if coalesce(work_rows.want, '{}') <> '{}' then
+    perform app.check_want(work_rows.want);
   end if;
 
-  if coalesce(work.results, '[]') <> '[]' then
-    given := app.read_results(work.results);
+  if cardinality(work_rows.results) > 0 then
+    perform app.check_rows(work_rows.results);
     t := app.now();
-    accepted := app.accept_results(work.worker, given, t);
-    if coalesce(cardinality(accepted), 0) < cardinality(given) then
+    accepted := app.accept_results(work_rows.worker, work_rows.results, t);
+    if coalesce(cardinality(accepted), 0) < cardinality(work_rows.results) then
       return query
         select 'refused', g.run_id, null::text, g.idx, g.task_key, g.attempt, g.queue_name, g.msg_id, g.read_ct, null::text, null::integer, null::jsonb,
           case when exists (
             -- the same result came before, and its answer was lost
             select from app.run_steps as s
-            where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt and s.worker = work.worker
+            where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt and s.worker = work_rows.worker
               and s.queue_name = g.queue_name and s.msg_id = g.msg_id and s.read_ct = g.read_ct and s.status in ('SUCCESS', 'ERROR') and not s.lost)
             then 'already_committed' else 'stale_lease' end
-        from unnest(given) as g
+        from unnest(work_rows.results) as g
         where not exists (
           select from unnest(accepted) as a
           where a.run_id = g.run_id and a.idx = g.idx and a.task_key = g.task_key and a.attempt = g.attempt
             and a.queue_name = g.queue_name and a.msg_id = g.msg_id and a.read_ct = g.read_ct);
     end if;
     if accepted is not null then
-      return query select * from app.commit_results(accepted, work.worker, coalesce((work.want ->> 'drain')::boolean, false), t);
+      return query select * from app.commit_results(accepted, work_rows.worker, coalesce((work_rows.want ->> 'drain')::boolean, false), t);
     end if;
   end if;
 
-  if (work.want ->> 'recover')::boolean then
+  if (work_rows.want ->> 'recover')::boolean then
     perform app.recover_leases();
     perform app.fire_timers();
     perform app.fire_schedules();
     perform app.sample_queues();
   end if;
-  if exists (select from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w where w.value <> '0')
-    and not exists (select from app.workers as w where w.worker = work.worker and w.stopped_at is null)
+  if exists (select from jsonb_each_text(nullif(work_rows.want -> 'queues', 'null')) as w where w.value <> '0')
+    and not exists (select from app.workers as w where w.worker = work_rows.worker and w.stopped_at is null)
   then
-    perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work.worker), null, 'call app.register_worker first');
+    perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work_rows.worker), null, 'call app.register_worker first');
   end if;
   for wanted in
-    select w.key, w.value::integer as n, app.has_limits(q) as limited from jsonb_each_text(nullif(work.want -> 'queues', 'null')) as w
+    select w.key, w.value::integer as n, app.has_limits(q) as limited from jsonb_each_text(nullif(work_rows.want -> 'queues', 'null')) as w
       join app.queues as q on q.queue_name = w.key and q.paused_at is null order by w.key
   loop
     if wanted.n > 0 then
-      return query select * from app.claim(work.worker, coalesce(work.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n, wanted.limited);
+      return query select * from app.claim(work_rows.worker, coalesce(work_rows.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n, wanted.limited);
     end if;
   end loop;
 end
 $$;
+comment on function app.work_rows(text, app.result[], jsonb) is
+  'app.work for whoever sends results as rows: the same, and a good deal faster, for nothing is parsed and looked at but what the types do not say.';
+
+create or replace function app.work(worker text, results jsonb default '[]', want jsonb default '{}')
+returns setof app.assignment
+language sql
+volatile
+parallel unsafe
+security definer
+set search_path = ''
+as $$
+  select * from app.work_rows(work.worker, case when coalesce(work.results, '[]') <> '[]' then app.read_results(work.results) end, work.want);
+$$;
 comment on function app.work(text, jsonb, jsonb) is
-  'For runners: commits finished results and claims the next steps in one call. results and want are described in db/40_work.sql; rows are app.assignment. A stale result comes back as refused; a malformed one is PT400 and nothing of the call is written.';
+  'For runners: commits finished results and claims the next steps in one call. results are described in db/38_results.sql, want in db/40_work.sql; rows are app.assignment. A stale result comes back as refused; a malformed one is PT400 and nothing of the call is written.';
 
 create or replace function app.check_want(want jsonb)
 returns void

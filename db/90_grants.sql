@@ -31,7 +31,8 @@ grant execute on function
   app.get_run(text), app.get_steps(text), app.get_artifact(bigint), app.list_artifacts(text), app.list_gates(text), app.list_runs(jsonb), app.explain_run(text), app.fork_diff(text, text), app.now()
 to app_api, app_worker, app_ops, app_read;
 grant execute on function
-  app.work(text, jsonb, jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb), app.checkpoint(text, jsonb, jsonb), app.register_worker(text, jsonb), app.retire_worker(text),
+  app.work(text, jsonb, jsonb), app.work_rows(text, app.result[], jsonb), app.heartbeat(text, jsonb), app.release(text, jsonb),
+  app.checkpoint(text, jsonb, jsonb), app.register_worker(text, jsonb), app.retire_worker(text),
   app.take_ends(integer), app.forget_ends(bigint[]), app.shrink_queues(bigint)
 to app_worker;
 grant execute on function

@@ -40,6 +40,7 @@ begin;
 \ir 36_reads.sql
 
 -- the runners' verbs
+\ir 38_results.sql
 \ir 40_work.sql
 \ir 41_looks.sql
 \ir 42_transitions.sql

@@ -13,6 +13,7 @@ from ..context import Bench, Place, worker
 from ..ledger import Measured
 from ..report import Section, Table
 
+_NAMED = ("run_id", "idx", "task_key", "attempt", "queue_name", "msg_id", "read_ct")
 _SMALL = 99
 _BACKLOG = 100_000
 _WAVES = 40
@@ -123,17 +124,7 @@ def _serve(place: Place, lanes: int, waves: int) -> _Waits:
 def _work(conn: Connection[Row], version: str, done: list[Row], lanes: int) -> list[Row]:
     """Commit these lanes, claim the next."""
     results = [
-        {
-            "runId": row["run_id"],
-            "idx": row["idx"],
-            "taskKey": row["task_key"],
-            "attempt": row["attempt"],
-            "queue": row["queue_name"],
-            "msgId": row["msg_id"],
-            "readCt": row["read_ct"],
-            "status": "SUCCESS",
-            "output": {"idx": row["idx"]},
-        }
+        {name: row[name] for name in _NAMED} | {"status": "SUCCESS", "output": {"idx": row["idx"]}}
         for row in done
     ]
     want = {"queues": {"intentQ": lanes}, "appVersion": version}

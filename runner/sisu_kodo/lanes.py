@@ -8,7 +8,6 @@ queue; it keeps its slot from the claim to the answer of the commit that ends it
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -29,7 +28,12 @@ _ASK_AGAIN = 0.02
 """Seconds after which a call that has results to bring also asks a queue that was empty."""
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+def quoted(text: str) -> str:
+    """A field of a row of an array, as Postgres writes it: quotes and backslashes are escaped for the row and
+    once more for the array.
+    """
+    escaped = text.replace("\\", "\\" * 4).replace('"', '\\"\\"')
+    return f'\\"{escaped}\\"'
 
 
 class Flag:
@@ -48,8 +52,8 @@ class Flag:
 
 
 class Lane:
-    """One claimed lane with the attempt that it is at. `name` is what names it to the database,
-    `head` the same as JSON text without its closing brace.
+    """One claimed lane with the attempt that it is at. `name` is what names it to the database, `head` the
+    same as the beginning of a row of `app.result` in an array.
     """
 
     __slots__ = (
@@ -82,7 +86,8 @@ class Lane:
             "msgId": attempt.msg_id,
             "readCt": attempt.read_ct,
         }
-        self.head = _encode(self.name)[:-1]
+        run, task, queue = (quoted(name) for name in (attempt.run_id, attempt.task_key, attempt.queue_name))
+        self.head = f'"({run},{task},{queue},{attempt.msg_id},{attempt.read_ct}'
         self.cancelled = Flag()
         self.running = False
         self.doomed = False

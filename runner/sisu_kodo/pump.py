@@ -23,7 +23,7 @@ from .lanes import Call, Desk, Lane, Result, want_json
 from .logs import Log
 from .models import JSON, Assignment
 from .queries import query
-from .results import rejected
+from .results import as_array, rejected
 
 _log = Log(__name__)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -97,7 +97,7 @@ class Pump:
             await self._apply(connection, call, rows)
 
     async def _work(self, connection: Connection, results: list[str], want: JSON) -> list[Assignment]:
-        arguments = {"worker": self._worker, "results": f"[{','.join(results)}]", "want": _encode(want)}
+        arguments = {"worker": self._worker, "results": as_array(results), "want": _encode(want)}
         cursor = await connection.execute(query("work"), arguments)
         return [Assignment._make(row) for row in await cursor.fetchall()]
 

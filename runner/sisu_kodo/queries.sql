@@ -11,7 +11,7 @@ select app.retire_worker(worker => %(worker)s);
 
 -- name: work
 select outcome, run_id, step_id, idx, task_key, attempt, queue_name, msg_id, read_ct, handler, timeout_ms, context, reason
-  from app.work(worker => %(worker)s, results => %(results)s::jsonb, want => %(want)s::jsonb);
+  from app.work_rows(worker => %(worker)s, results => %(results)s::app.result[], want => %(want)s::jsonb);
 
 -- name: heartbeat
 select directive, run_id, idx, task_key, queue_name, msg_id

@@ -1,15 +1,18 @@
-"""What an attempt reports: one JSON object per attempt, for `app.work`."""
+"""What an attempt reports: a row of `app.result`, for `app.work_rows`, as Postgres writes it in an array."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from .artifacts import as_json
-from .lanes import Lane, Result
+from .lanes import Lane, Result, quoted
 from .models import JSON, StepError, StepResult
 
 _LONGEST_MESSAGE = 10_000
+_RARE = ("tasks", "artifacts", "error", "wait")
+_MORE = "," * (len(_RARE) - 1)
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -68,7 +71,23 @@ def rejected(lane: Lane, message: str) -> Result:
     return result
 
 
+def as_array(rows: Iterable[str]) -> str:
+    """An `app.result[]` of the texts of results."""
+    return "{" + ",".join(rows) + "}"
+
+
 def _text(lane: Lane, report: dict[str, JSON]) -> str:
-    """The report with what names the attempt, and proves that its lane is still held."""
-    at = lane.attempt
-    return f'{lane.head},"idx":{at.idx},"attempt":{at.attempt},{_encode(report)[1:]}'
+    """The report with what names the attempt, and proves that its lane is still held: the fields in the order
+    of `app.result`, where nothing between two commas is null.
+    """
+    at, get = lane.attempt, report.get
+    receipt = "t" if get("receipt") else ""
+    more = _MORE if report.keys().isdisjoint(_RARE) else ",".join(_json(get(name)) for name in _RARE)
+    return (
+        f"{lane.head},{at.idx},{at.attempt},{report['status']},{_json(get('output'))}"
+        f',{get("spanId") or ""},{receipt},{more})"'
+    )
+
+
+def _json(value: JSON) -> str:
+    return "" if value is None else quoted(_encode(value))

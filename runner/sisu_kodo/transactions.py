@@ -29,6 +29,7 @@ from .lanes import Result
 from .logs import Log
 from .models import Assignment, StepContext, StepError
 from .queries import query
+from .results import as_array
 
 _log = Log(__name__)
 
@@ -194,7 +195,7 @@ class Transactions:
                 message = "the handler ended the transaction in which its step was to commit"
                 raise StepError("transaction_ended", message, retryable=False)
         want = '{"drain": true}' if drain else "{}"
-        arguments = {"worker": self._worker, "results": f"[{result.text}]", "want": want}
+        arguments = {"worker": self._worker, "results": as_array([result.text]), "want": want}
         code = "result_rejected"
         try:
             rows = await transaction.work(arguments)

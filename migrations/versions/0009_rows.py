@@ -1,4 +1,4 @@
-"""The artifacts of a run by a smaller index. Runs the frozen SQL beside this file."""
+"""Results as rows, and a smaller index of artifacts. Runs the frozen SQL beside this file."""
 
 from alembic import op
 from alembic.util import CommandError
