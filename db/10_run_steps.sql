@@ -35,16 +35,17 @@ create table app.run_steps (
   parked_at     timestamptz,
   skipped       boolean not null default false,
   primary key (run_id, idx, task_key, attempt),
-  constraint an_attempt_has_a_known_status check (status in ('ENQUEUED', 'PENDING', 'SUCCESS', 'ERROR', 'CANCELLED')),
   constraint an_attempt_counts_from_one check (attempt >= 1),
-  constraint a_waiting_step_is_in_line check (
-    case status when 'ENQUEUED' then queue_seq is not null when 'PENDING' then queue_seq is null or msg_id is null else queue_seq is null end),
-  constraint a_running_step_has_a_lease_or_waits check (
-    status <> 'PENDING' or coalesce(tasks_open, 0) > 0 or parked_at is not null or queue_seq is not null
-    or (worker is not null and msg_id is not null and read_ct is not null)),
-  constraint only_a_running_step_is_parked check (parked_at is null or (status = 'PENDING' and msg_id is null and queue_seq is null)),
-  constraint a_finished_step_has_an_end check ((status in ('SUCCESS', 'ERROR', 'CANCELLED')) = (ended_at is not null)),
-  constraint a_failed_step_says_why check (status <> 'ERROR' or error is not null),
+  constraint an_attempt_is_what_its_status_says check (case status
+    when 'ENQUEUED' then queue_seq is not null and parked_at is null and ended_at is null
+    when 'PENDING' then ended_at is null and case
+      when msg_id is not null then worker is not null and read_ct is not null and queue_seq is null and parked_at is null
+      when queue_seq is not null then parked_at is null
+      else parked_at is not null or coalesce(tasks_open, 0) > 0 end
+    when 'SUCCESS' then ended_at is not null and queue_seq is null and parked_at is null
+    when 'ERROR' then ended_at is not null and queue_seq is null and parked_at is null and error is not null
+    when 'CANCELLED' then ended_at is not null and queue_seq is null and parked_at is null
+    else false end),
   constraint a_task_knows_its_place check ((task_key = '') = (task_idx is null))
 ) with (fillfactor = 45);
 create index backlog_in_line on app.run_steps (queue_name, app_version, partition_key, priority, queue_seq, task_idx)

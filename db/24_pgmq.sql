@@ -97,7 +97,7 @@ security invoker
 set search_path = ''
 as $$
 begin
-  return array(select pgmq.send_batch(queue, lanes, seconds));
+  return array(select m.msg_id from pgmq.send_batch(queue, lanes, seconds) as m (msg_id));
 end
 $$;
 comment on function app.send_leases(text, jsonb[], integer) is 'One message per lane, leased for so many seconds; their ids in order.';
@@ -125,7 +125,7 @@ security invoker
 set search_path = ''
 as $$
 begin
-  perform pgmq.delete(queue, msg_ids);
+  perform from pgmq.delete(queue, msg_ids);
 end
 $$;
 comment on function app.drop_leases(text, bigint[]) is 'Deletes the messages.';

@@ -56,6 +56,7 @@ comment on function app.advance(app.lane_result[], boolean, text, timestamptz) i
 
 create or replace function app.keep_lanes(over app.lane_result[], work_lanes boolean, worker text, t timestamptz,
   out begun app.assignment[], out done text[], out next_runs text[], out next_idxs integer[], out broken text[], out reasons jsonb[], out graphs text[])
+returns record
 language plpgsql
 volatile
 parallel unsafe
