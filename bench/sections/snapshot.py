@@ -28,17 +28,51 @@ _WHAT = (
     f"One busy runner executes runs of {_STEPS} no-op steps while this program starts new ones, so that a few"
     " thousand always wait. After two minutes, when the first checkpoint is over and pages are logged whole as in"
     " any longer run, the clock begins: a transaction of another connection takes its snapshot and holds it to the"
-    " end, so that no dead row that is younger can be cleared away. The runner's first stretch is the ceiling of its last. Starts are part of the load."
+    " end, so that no dead row that is younger can be cleared away. Starts are part of the load. The ceiling is the"
+    " same in a database of its own without the snapshot, for as long: what its pace loses is the growth of the"
+    " tables, vacuum and the machine."
 )
 
 
 def measure(bench: Bench) -> Section:
-    """Feed, hold, count by stretches of a minute."""
+    """Without a snapshot and with one: feed, count by stretches of a minute."""
     minutes = bench.snapshot_minutes * bench.scale
     if minutes <= 0:
         return Section("snapshot", "A held snapshot", f"{_WHAT}\n\nLeft out (`--snapshot-minutes 0`).")
     stretches = max(2, round(minutes))
     seconds = minutes * 60 / stretches
+    free, _ = _rates(bench, stretches, seconds, hold=False)
+    held, dead = _rates(bench, stretches, seconds, hold=True)
+    unit = "minute" if round(seconds) == 60 else f"{seconds:.0f} s"
+    rows = [
+        (f"{number + 1}", f"{ours:,.0f}", _share(ours, held), f"{theirs:,.0f}", _share(theirs, free))
+        for number, (ours, theirs) in enumerate(zip(held, free, strict=True))
+    ]
+    beside = f"{held[-1]:,.0f}/s against {held[0]:,.0f}/s, {minutes:g} minutes; {_share(free[-1], free)} without it"
+    titles = (unit, "steps/s", "against the first", "without a snapshot", "against the first")
+    return Section(
+        "snapshot",
+        "A held snapshot",
+        _WHAT,
+        [Table(titles, rows, f"{dead:,} dead rows in the engine's tables at the end of the snapshot.")],
+        [Measured("held_snapshot", 100 * held[-1] / held[0] if held[0] else 0.0, 100, beside)],
+        [
+            Chart(
+                "snapshot",
+                "Steps per second while a snapshot is held",
+                "lines",
+                "steps/s",
+                [("a held snapshot", held), ("none", free)],
+                xs=[float(number + 1) for number in range(stretches)],
+                x_unit=unit,
+            )
+        ],
+    )
+
+
+def _rates(bench: Bench, stretches: int, seconds: float, *, hold: bool) -> tuple[list[float], int]:
+    """Steps per second by stretch, and the dead rows at the end."""
+    what = "a snapshot is held" if hold else "no snapshot"
     with (
         bench.place("snapshot") as place,
         closing(database.connect(place.dsn, row_factory=dict_row)) as holder,
@@ -48,13 +82,14 @@ def measure(bench: Bench) -> Section:
         feed.fill()
         with place.runners(1, busy(1)) as (process,):
             warm = min(_WARM, 2 * seconds)
-            feed.until(time.monotonic() + warm, partial(_say, bench, "warming up", process))
-            holder.isolation_level = IsolationLevel.REPEATABLE_READ
-            holder.autocommit = False
-            holder.execute(SQL["hold"])  # the snapshot is taken here
+            feed.until(time.monotonic() + warm, partial(_say, bench, f"{what}: warming up", process))
+            if hold:
+                holder.isolation_level = IsolationLevel.REPEATABLE_READ
+                holder.autocommit = False
+                holder.execute(SQL["hold"])  # the snapshot is taken here
             since = one(place.conn, "clock")["now"]
             for number in range(stretches):
-                text = f"{number} of {stretches} stretches of {seconds:.0f} s"
+                text = f"{what}: {number} of {stretches} stretches of {seconds:.0f} s"
                 feed.until(time.monotonic() + seconds, partial(_say, bench, text, process))
             time.sleep(1)
             dead = one(place.conn, "dead_rows")["count"]
@@ -64,44 +99,11 @@ def measure(bench: Bench) -> Section:
             SQL["ended_by_stretch"], {"since": since, "seconds": seconds, "stretches": stretches}
         ).fetchall()
     steps = {row["stretch"]: row["steps"] for row in found}
-    rates = [steps.get(number, 0) / seconds for number in range(stretches)]
-    unit = "minute" if round(seconds) == 60 else f"{seconds:.0f} s"
-    rows = [
-        (f"{number + 1}", f"{rate:,.0f}", f"{rate / rates[0]:.1%}" if rates[0] else "–")
-        for number, rate in enumerate(rates)
-    ]
-    share = 100 * rates[-1] / rates[0] if rates[0] else 0.0
-    return Section(
-        "snapshot",
-        "A held snapshot",
-        _WHAT,
-        [
-            Table(
-                (unit, "steps/s", "against the first"),
-                rows,
-                f"{dead or 0:,} dead rows in the engine's tables at the end.",
-            )
-        ],
-        [
-            Measured(
-                "held_snapshot",
-                share,
-                100,
-                f"{rates[-1]:,.0f}/s against {rates[0]:,.0f}/s, {minutes:g} minutes",
-            )
-        ],
-        [
-            Chart(
-                "snapshot",
-                "Steps per second while a snapshot is held",
-                "lines",
-                "steps/s",
-                [("steps/s", rates)],
-                xs=[float(number + 1) for number in range(stretches)],
-                x_unit=unit,
-            )
-        ],
-    )
+    return [steps.get(number, 0) / seconds for number in range(stretches)], dead or 0
+
+
+def _share(rate: float, rates: list[float]) -> str:
+    return f"{rate / rates[0]:.1%}" if rates[0] else "–"
 
 
 class _Feed:

@@ -38,7 +38,6 @@ _SETTINGS = {
     "max_connections": "200",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
     "jit": "off",
@@ -60,13 +59,18 @@ def _memory() -> int:
     return have
 
 
-def _sizes(memory: int) -> dict[str, str]:
-    """What grows with the machine. Ids are hashes, so every start and every step touches other pages of the
-    indexes; buffers cost nothing before they are used.
+def _sizes(memory: int, disk: int) -> dict[str, str]:
+    """What grows with the machine: `memory` bytes, `disk` bytes free. Ids are hashes, so every start and
+    every step touches other pages of the indexes, and after a checkpoint logs them whole: the more buffers
+    and the fewer checkpoints, the better. Both cost nothing before they are used.
     """
     megabytes = memory // 2**20
-    buffers = max(128, min(4096, megabytes // 8))
-    return {"shared_buffers": f"{buffers}MB", "effective_cache_size": f"{max(buffers, megabytes // 2)}MB"}
+    buffers = max(128, min(8192, megabytes // 4))
+    return {
+        "shared_buffers": f"{buffers}MB",
+        "effective_cache_size": f"{max(buffers, megabytes // 2)}MB",
+        "max_wal_size": f"{max(1024, min(8192, disk // 10 // 2**20))}MB",
+    }
 
 
 class Engine:
@@ -216,7 +220,8 @@ class Engine:
             )
 
     def _write_settings(self, account: Account) -> None:
-        settings = {**_SETTINGS, **_sizes(_memory()), "unix_socket_directories": str(self.socket_dir)}
+        sizes = _sizes(_memory(), shutil.disk_usage(self.home).free)
+        settings = {**_SETTINGS, **sizes, "unix_socket_directories": str(self.socket_dir)}
         lines = (f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items())
         path = self.data / "sisu.conf"
         path.write_text("# written anew at every start\n" + "".join(lines))
