@@ -100,15 +100,17 @@ class Heartbeat:
         """One heartbeat for these lanes, and what it tells us to do."""
         leases = json.dumps([lane.lease() for lane in lanes])
         cursor = await connection.execute(query("heartbeat"), {"worker": self._worker, "leases": leases})
-        for row in await cursor.fetchall():
-            self._obey(Directive._make(row))
+        self._obey([Directive._make(row) for row in await cursor.fetchall()])
 
-    def _obey(self, order: Directive) -> None:
-        for lane in self._desk.held():
-            at = lane.attempt
-            if (at.queue_name, at.msg_id, at.run_id) != (order.queue_name, order.msg_id, order.run_id):
+    def _obey(self, orders: Iterable[Directive]) -> None:
+        # of a beat of many lanes, those that ended meanwhile come back as lost
+        held = {lane.key[:2]: lane for lane in self._desk.held()}
+        for order in orders:
+            lane = held.get((order.queue_name, order.msg_id))
+            if lane is None:
                 continue
-            if (at.idx, at.task_key) != (order.idx, order.task_key):
+            at = lane.attempt
+            if (at.run_id, at.idx, at.task_key) != (order.run_id, order.idx, order.task_key):
                 continue  # the lane has moved on while the order was on its way
             if order.directive == "cancel":
                 if not lane.cancelled.is_set():

@@ -42,7 +42,7 @@ def test_an_order_is_for_the_step_it_names(lane: Lane, directive: str, idx: int,
     desk.lanes[lane.key] = lane
     unused = cast(Any, None)
     heartbeat = Heartbeat("w", 1.0, desk, cast(Attempts, stopped), unused, unused)
-    heartbeat._obey(Directive(directive, "run", idx, "", "intentQ", 7))
+    heartbeat._obey([Directive(directive, "run", idx, "", "intentQ", 7)])
     assert lane.cancelled.is_set() is (told == "cancelled")
     assert (stopped.lanes == [lane]) is (told == "stopped")
 
