@@ -1,7 +1,7 @@
-"""The heartbeat: extends every lease that the runner holds, and hears which were lost or cancelled.
+"""The heartbeat: extends the leases that the runner holds, and hears which were lost or cancelled.
 
 It has a connection of its own, so that a slow call of a pump never costs a lease. Attempts that take their
-time are asked for every second in between, so that a cancel reaches them soon; steps that are over in a
+time are asked for every second in between, so that a cancel reaches them soon; lanes that are over in a
 moment cost nothing.
 """
 
@@ -59,7 +59,7 @@ class Heartbeat:
                 try:
                     while True:
                         due = time.monotonic() + self._interval
-                        await self.beat(connection, self._desk.held())
+                        await self.beat(connection, self._held())
                         backoff.reset()
                         await self.shrink_queues(connection)
                         while (left := due - time.monotonic()) > 0:
@@ -78,6 +78,11 @@ class Heartbeat:
                     "heartbeat.retry", error=str(error).strip().partition("\n")[0], seconds=round(delay, 2)
                 )
                 await asyncio.sleep(delay)
+
+    def _held(self) -> list[Lane]:
+        """Without those whose lease is so young that the next beat is early enough."""
+        old = time.monotonic() - self._interval / 5
+        return [lane for lane in self._desk.held() if lane.leased <= old]
 
     def _long_running(self) -> list[Lane]:
         old = time.monotonic() - _YOUNG_SECONDS

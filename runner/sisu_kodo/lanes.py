@@ -64,6 +64,7 @@ class Lane:
         "doomed",
         "head",
         "key",
+        "leased",
         "name",
         "recipe",
         "running",
@@ -91,6 +92,7 @@ class Lane:
         self.cancelled = Flag()
         self.running = False
         self.doomed = False
+        self.leased = time.monotonic()
         self.began = 0.0  # time.monotonic() of the current attempt
         self.task: asyncio.Task[None] | None = None
         self.span: StepSpan | None = None  # of the current attempt, where it is traced
