@@ -46,7 +46,7 @@ Sections
   wal         bytes and round trips a step                            <1
   oracles     views and pages with 1 M runs                            3
   memory      of a runner, over 100,000 runs                           3
-  snapshot    a transaction that holds its snapshot                   13
+  snapshot    a transaction that holds its snapshot, and none         26
 
 \b
 Examples
@@ -92,7 +92,7 @@ def main(
     out: Path | None,
     is_json: bool,
 ) -> None:
-    """Measure everything that is promised of speed, and write one report. About 30 minutes on two cores."""
+    """Measure everything that is promised of speed, and write one report. About 35 minutes on two cores."""
     server = database.ensure_up(load_config())
     bench = Bench(server, scale, snapshot_minutes, memory_runs)
     names = [name for name in SECTIONS if not only or name in only]
