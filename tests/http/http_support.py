@@ -102,6 +102,11 @@ def put_recipes(conn: psycopg.Connection[Any]) -> None:
     conn.execute("select app.put_setting('default_recipe', '\"plain\"')")
 
 
+WORK = """
+    select outcome, run_id, step_id, idx, task_key, attempt, queue_name, msg_id, read_ct
+    from app.work(worker => %(worker)s, results => %(results)s::jsonb, want => %(want)s::jsonb)"""
+
+
 def work(conn: psycopg.Connection[Any], times: int = 1, **result: Any) -> list[str]:
     """What a runner does, so many times: claim what is next on intentQ and end it. The steps' names."""
     be_there(conn)
@@ -116,15 +121,13 @@ def be_there(conn: psycopg.Connection[Any]) -> None:
 
 def _finish(conn: psycopg.Connection[Any], result: Mapping[str, Any]) -> str:
     want = {"queues": {"intentQ": 1}, "recover": True}
-    claimed = conn.execute(
-        query("work"), {"worker": "w", "results": "[]", "want": json.dumps(want)}
-    ).fetchone()
+    claimed = conn.execute(WORK, {"worker": "w", "results": "[]", "want": json.dumps(want)}).fetchone()
     assert claimed is not None, "nothing to claim"
     _, run, step, idx, task, attempt, queue, msg, read_ct, *_ = claimed
     done = {"runId": run, "idx": idx, "taskKey": task, "attempt": attempt, "queue": queue, "msgId": msg}
     report = {**done, "readCt": read_ct, "status": "SUCCESS", "output": {}, **result}
     call = {"worker": "w", "results": json.dumps([report]), "want": '{"drain": true}'}
-    rows = conn.execute(query("work"), call).fetchall()
+    rows = conn.execute(WORK, call).fetchall()
     assert not [row for row in rows if row[0] == "refused"]
     return str(step)
 
