@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from sisu_kodo.client import Client
+from sisu_kodo.errors import NotFound
 
 ROOT = Path(__file__).resolve().parents[2]
 HANDLERS = "tests.browser.browser_handlers"
@@ -104,7 +105,14 @@ class Stack:
         return str(self.client.run(run_id)["status"])
 
     def wait(self, run_id: str, *statuses: str) -> None:
-        wait_until(lambda: self.status(run_id) in statuses, f"{run_id} {statuses}: {self.client.run(run_id)}")
+        """Also for a run that a page is about to start."""
+
+        def reached() -> bool:
+            with suppress(NotFound):
+                return self.status(run_id) in statuses
+            return False
+
+        wait_until(reached, f"{run_id} {statuses}")
 
     def _sisu(self, *words: str) -> subprocess.Popen[bytes]:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
