@@ -38,8 +38,8 @@ declare
 begin
   select jsonb_agg(app.result_json(r)) into others
   from unnest(results) as r
-  where not coalesce(r.status = 'SUCCESS' and r.run_id <> '' and r.task_key is not null and r.queue_name <> '' and r.msg_id > 0 and r.read_ct >= 0
-    and r.idx between 0 and 999999 and r.attempt between 1 and 999999 and r.artifacts is null and r.error is null and r.wait is null
+  where not coalesce(r.status = 'SUCCESS' and octet_length(r.run_id) between 1 and 200 and octet_length(r.task_key) <= 64 and octet_length(r.queue_name) between 1 and 40
+    and r.msg_id > 0 and r.read_ct >= 0 and r.idx between 0 and 999999 and r.attempt between 1 and 999999 and r.artifacts is null and r.error is null and r.wait is null
     and (r.tasks is null or jsonb_typeof(r.tasks) = 'array')
     and (r.span_id is null or (length(r.span_id) = 16 and translate(r.span_id, '0123456789abcdef', '') = '')), false);
   if others is not null then

@@ -1,6 +1,6 @@
 -- A row of app.result says what its JSON says, whatever is in it; what no type says is held to the same rules.
 begin;
-select plan(17);
+select plan(18);
 
 create function pg_temp.row_of(result jsonb) returns app.result language sql as $$
   select row(r ->> 'runId', r ->> 'taskKey', r ->> 'queue', (r ->> 'msgId')::bigint, (r ->> 'readCt')::integer, (r ->> 'idx')::integer, (r ->> 'attempt')::integer, r ->> 'status',
@@ -36,11 +36,12 @@ select is((select count(*) from answer), 10::bigint, 'five of each lane go on');
 create temp table next as select * from answer;
 create temp table before as select app_test.everything() as hash;
 create function pg_temp.faults(change text) returns text language sql as $$
-  select app_test.faults_of(format('select app.work_rows(%L, (select array_agg(case when n.run_id = (select max(run_id) from next) then jsonb_populate_record(r, %L) else r end) from next as n cross join lateral pg_temp.row_of(app_test.done(n)) as r))', 'w1', change))
+  select app_test.faults_of(format('select app.work_rows(%L, (select array_agg(case when n.run_id = (select max(run_id) from next) then jsonb_populate_record(r, %L) else r end order by n.run_id) from next as n cross join lateral pg_temp.row_of(app_test.done(n)) as r))', 'w1', change))
 $$;
 select is(pg_temp.faults(change), paths, change) from (values
   ('{"status": "DONE"}', 'results[0].status'), ('{"status": "ERROR"}', 'results[0].error'), ('{"span_id": "x", "attempt": 0}', 'results[0].attempt, results[0].spanId'),
-  ('{"tasks": {}}', 'results[0].tasks'), ('{"run_id": null}', 'results[0].runId')) as v (change, paths);
+  ('{"tasks": {}}', 'results[0].tasks'), ('{"run_id": null}', 'results[0].runId'),
+  (jsonb_build_object('run_id', repeat('x', 201))::text, 'results[0].runId')) as v (change, paths);
 select is(app_test.everything(), hash, 'and nothing is written') from before;
 select is_empty('select * from app.v_invariants');
 rollback;

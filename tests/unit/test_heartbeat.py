@@ -47,6 +47,16 @@ def test_an_order_is_for_the_step_it_names(lane: Lane, directive: str, idx: int,
     assert (stopped.lanes == [lane]) is (told == "stopped")
 
 
+def test_a_beat_leaves_out_what_was_leased_a_moment_ago(lane: Lane) -> None:
+    desk, unused = Desk({"intentQ": 1}, pumps=1), cast(Any, None)
+    desk.lanes[lane.key] = lane
+    heartbeat = Heartbeat("w", 5.0, desk, unused, unused, unused)
+    assert heartbeat._held() == []
+    lane.leased -= 1.1  # a later step of the lane does not make its lease any younger
+    lane.began = time.monotonic()
+    assert heartbeat._held() == [lane]
+
+
 class Database:
     """Stands in for a connection: counts its statements, and may be at work."""
 
