@@ -21,13 +21,15 @@ comment on function app.setting(text) is 'Value of a setting as text, or null.';
 
 create or replace function app.now()
 returns timestamptz
-language sql
+language plpgsql
 stable
 parallel safe
 security definer
 set search_path = ''
 as $$
-  select clock_timestamp() + coalesce((select make_interval(secs => (s.value #>> '{}')::double precision) from app.settings as s where s.key = 'clock_offset'), interval '0');
+begin
+  return clock_timestamp() + coalesce((select make_interval(secs => (s.value #>> '{}')::double precision) from app.settings as s where s.key = 'clock_offset'), interval '0');
+end
 $$;
 comment on function app.now() is 'The engine''s clock.';
 

@@ -27,6 +27,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   accepted app.lane_result[];
+  has_tasks boolean;
   held text[];
   statuses text[];
   recipes bigint[];
@@ -59,8 +60,8 @@ begin
     returning row(s.run_id, s.idx, s.task_key, s.attempt, s.step_id, s.queue_name, g.msg_id, s.read_ct, g.status, g.output, g.artifacts, g.tasks,
       g.receipt, g.error, g.span_id, g.run_status, g.recipe_id, g.is_chain, s.app_version, s.partition_key, s.priority)::app.lane_result as result
   )
-  select array_agg(e.result) into accepted from ended as e;
-  if exists (select from unnest(accepted) as a where a.tasks is not null) then
+  select array_agg(e.result), bool_or((e.result).tasks is not null) into accepted, has_tasks from ended as e;
+  if has_tasks then
     accepted := app.judge_tasks(accepted, t);
   end if;
   return accepted;
@@ -252,18 +253,19 @@ begin
     perform app.fire_schedules();
     perform app.sample_queues();
   end if;
-  if exists (select from jsonb_each_text(nullif(work_rows.want -> 'queues', 'null')) as w where w.value <> '0')
+  if coalesce(work_rows.want -> 'queues', '{}') in ('{}', 'null') then
+    return;
+  end if;
+  if exists (select from jsonb_each_text(work_rows.want -> 'queues') as w where w.value::integer > 0)
     and not exists (select from app.workers as w where w.worker = work_rows.worker and w.stopped_at is null)
   then
     perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', work_rows.worker), null, 'call app.register_worker first');
   end if;
   for wanted in
-    select w.key, w.value::integer as n, app.has_limits(q) as limited from jsonb_each_text(nullif(work_rows.want -> 'queues', 'null')) as w
-      join app.queues as q on q.queue_name = w.key and q.paused_at is null order by w.key
+    select w.key, w.value::integer as n, app.has_limits(q) as limited from jsonb_each_text(work_rows.want -> 'queues') as w
+      join app.queues as q on q.queue_name = w.key and q.paused_at is null where w.value::integer > 0 order by w.key
   loop
-    if wanted.n > 0 then
-      return query select * from app.claim(work_rows.worker, coalesce(work_rows.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n, wanted.limited);
-    end if;
+    return query select * from app.claim(work_rows.worker, coalesce(work_rows.want ->> 'appVersion', app.setting('app_version')), wanted.key, wanted.n, wanted.limited);
   end loop;
 end
 $$;
@@ -297,10 +299,14 @@ begin
     and coalesce(jsonb_typeof(want -> 'appVersion'), 'string') = 'string'
     and coalesce(jsonb_typeof(want -> 'recover'), 'boolean') = 'boolean'
     and coalesce(jsonb_typeof(want -> 'drain'), 'boolean') = 'boolean'
-    and (select coalesce(bool_and(w.value ~ '^\d{1,5}$' and exists (select from app.queues as q where q.queue_name = w.key)), true)
-         from jsonb_each_text(case jsonb_typeof(want -> 'queues') when 'object' then want -> 'queues' else '{}' end) as w)
   then
-    return;
+    -- asked for by itself: an expression without a query costs next to nothing
+    if coalesce(want -> 'queues', '{}') = '{}' then
+      return;
+    end if;
+    if (select bool_and(w.value ~ '^\d{1,5}$' and exists (select from app.queues as q where q.queue_name = w.key)) from jsonb_each_text(want -> 'queues') as w) then
+      return;
+    end if;
   end if;
   perform app.check_input('want', want, 'want');
   perform app.refuse('work', (
