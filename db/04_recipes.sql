@@ -62,7 +62,7 @@ create table app.recipe_steps (
   fan_over           text,
   fan_join           text,
   primary key (recipe_id, idx),
-  constraint a_step_id_is_unique_in_its_recipe unique (recipe_id, step_id),
+  constraint a_step_id_is_unique_in_its_recipe unique (step_id, recipe_id),
   constraint a_step_is_handled_or_sleeps_or_maps check (num_nonnulls(handler, sleep_ms, sleep_input, fan_over) = 1),
   constraint a_join_waits_for_all_or_the_first_failure check (fan_join in ('all', 'firstFailure')),
   constraint a_fan_out_has_a_queue_and_a_handler check (
