@@ -300,11 +300,10 @@ begin
     and coalesce(jsonb_typeof(want -> 'recover'), 'boolean') = 'boolean'
     and coalesce(jsonb_typeof(want -> 'drain'), 'boolean') = 'boolean'
   then
-    -- asked for by itself: an expression without a query costs next to nothing
+    -- most calls want none, and a condition without a query costs next to nothing
     if coalesce(want -> 'queues', '{}') = '{}' then
       return;
-    end if;
-    if (select bool_and(w.value ~ '^\d{1,5}$' and exists (select from app.queues as q where q.queue_name = w.key)) from jsonb_each_text(want -> 'queues') as w) then
+    elsif (select bool_and(w.value ~ '^\d{1,5}$' and exists (select from app.queues as q where q.queue_name = w.key)) from jsonb_each_text(want -> 'queues') as w) then
       return;
     end if;
   end if;

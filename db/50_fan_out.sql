@@ -16,7 +16,7 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  -- the outer object by hand: its keys are in order, and a task costs half
+  -- canonical as it stands: the keys are in order, and what they name is
   select app.sha256_hex(format('{"runId":%s,"stepId":%s,"task":%s}', to_jsonb(run_id), to_jsonb(step_id), app.canonical_json_at(task, 2)));
 $$;
 comment on function app.task_key(text, text, jsonb) is 'Identity of a fan-out task.';

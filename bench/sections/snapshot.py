@@ -29,7 +29,7 @@ _WHAT = (
     f"One busy runner executes runs of {_STEPS} no-op steps while this program starts new ones, so that a few"
     " thousand always wait. After two minutes the clock begins: a transaction of another connection takes its"
     " snapshot and holds it to the end, so that no dead row that is younger can be cleared away. After a checkpoint"
-    " pages are logged whole when they are touched first, which costs a fifth of the pace at its worst, and when the"
+    " pages are logged whole when they are touched first, which costs a quarter of the pace at its worst, and when the"
     " load makes one depends on the machine: so there is one by hand half a minute before the first stretch and half"
     " a minute before the last. Starts are part of the load. The ceiling is the same in a database of its own without"
     " the snapshot, for as long: what its pace loses is the growth of the tables, vacuum and the machine."
