@@ -112,10 +112,11 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 begin
+  -- one probe a row: of (not exists … or not exists …) the planner would make a hash of all intents
   if exists (
     select from new_rows as n
-    where not exists (select from app.intents as i where i.intent_id = n.intent_id)
-      or not exists (select from app.recipes as c where c.recipe_id = n.recipe_id and c.queue_name = n.queue_name))
+    where (select true from app.intents as i where i.intent_id = n.intent_id) is null
+      or (select true from app.recipes as c where c.recipe_id = n.recipe_id and c.queue_name = n.queue_name) is null)
   then
     perform app.fail('PT404', 'origin_not_found', 'a row of app.runs has no intent, or no recipe on its queue');
   end if;
