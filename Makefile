@@ -46,7 +46,7 @@ quick: $(STAMP) ## the fast half: SQL, policy, contracts and unit tests
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/mypy
-bench: $(STAMP) ## the whole report with its ceilings and charts, 35 minutes (ARGS=--scale=0.01)
+bench: $(STAMP) ## the whole report with its ceilings and charts, 45 minutes (ARGS=--scale=0.01)
 	@$(BIN)/python -m bench $(ARGS)
 bench-quick: $(STAMP) ## runs/s, steps/s and latency beside the server's own ceiling
 	@$(BIN)/python -m bench.quick $(ARGS)

@@ -92,7 +92,7 @@ def main(
     out: Path | None,
     is_json: bool,
 ) -> None:
-    """Measure everything that is promised of speed, and write one report. About 35 minutes on two cores."""
+    """Measure everything that is promised of speed, and write one report. About 45 minutes on two cores."""
     server = database.ensure_up(load_config())
     bench = Bench(server, scale, snapshot_minutes, memory_runs)
     names = [name for name in SECTIONS if not only or name in only]

@@ -142,7 +142,7 @@ select coalesce(sum(s.calls), 0)::bigint as count from pg_stat_statements as s j
 
 -- name: function_calls
 select f.funcname as name, f.calls from pg_stat_user_functions as f
-where f.schemaname = 'app' and f.funcname in ('work', 'heartbeat', 'take_ends', 'forget_ends', 'register_worker', 'retire_worker', 'release');
+where f.schemaname = 'app' and f.funcname in ('work_rows', 'heartbeat', 'take_ends', 'forget_ends', 'register_worker', 'retire_worker', 'release');
 
 -- name: wal
 select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as bytes;

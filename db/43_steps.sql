@@ -10,6 +10,25 @@
 -- Both return the steps that were over at once, for app.advance to go on from. Invariant: a step begins once all it needs have succeeded
 -- (or were skipped), and not before. The caller holds the runs' locks.
 
+create or replace function app.run_outputs(run_id text, recipe_id bigint)
+returns jsonb
+language plpgsql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+begin
+  -- step by step: before Postgres 18 a scan of all attempts of the run would walk over its tasks
+  return (
+    select coalesce(jsonb_object_agg(s.step_id, s.output), '{}')
+    from app.recipe_steps as c
+      cross join lateral (select s.* from app.run_steps as s where s.run_id = run_outputs.run_id and s.idx = c.idx and s.task_key = '' offset 0) as s
+    where c.recipe_id = run_outputs.recipe_id and s.status = 'SUCCESS');
+end
+$$;
+comment on function app.run_outputs(text, bigint) is '{stepId: output} of the steps of a run that have succeeded.';
+
 create or replace function app.run_context(run_id text)
 returns jsonb
 language sql
@@ -18,9 +37,7 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select jsonb_build_object('intent', i.body,
-    'outputs', (select coalesce(jsonb_object_agg(s.step_id, s.output), '{}') from app.run_steps as s
-      where s.run_id = r.run_id and s.task_key = '' and s.status = 'SUCCESS'),
+  select jsonb_build_object('intent', i.body, 'outputs', app.run_outputs(r.run_id, r.recipe_id),
     'gates', (select coalesce(jsonb_object_agg(g.gate_key, g.payload), '{}') from app.gates as g where g.run_id = r.run_id and g.status = 'ANSWERED'))
   from app.runs as r join app.intents as i on i.intent_id = r.intent_id where r.run_id = run_context.run_id;
 $$;

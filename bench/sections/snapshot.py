@@ -23,11 +23,12 @@ from ..report import Section, Table
 
 _STEPS = 4
 _LEAST_WAITING = 3 * START_BATCH
-_WARM = 120.0
-"""Seconds."""
+_WARM = 300.0
+"""Seconds, until the pace has settled."""
 _WHAT = (
     f"One busy runner executes runs of {_STEPS} no-op steps while this program starts new ones, so that a few"
-    " thousand always wait. After two minutes the clock begins: a transaction of another connection takes its"
+    " thousand always wait. The pace sinks while the tables outgrow the caches of the processor, with a snapshot or"
+    " without, so the clock begins after five minutes: a transaction of another connection takes its"
     " snapshot and holds it to the end, so that no dead row that is younger can be cleared away. After a checkpoint"
     " pages are logged whole when they are touched first, which costs a quarter of the pace at its worst, and when the"
     " load makes one depends on the machine: so there is one by hand half a minute before the first stretch and half"
@@ -83,7 +84,7 @@ def _rates(bench: Bench, stretches: int, seconds: float, *, hold: bool) -> tuple
         feed = _Feed(place)
         feed.fill()
         with place.runners(1, busy(1)) as (process,), ThreadPoolExecutor(1) as aside:
-            warm = min(_WARM, 2 * seconds)
+            warm = min(_WARM, 5 * seconds)
             tell = partial(_say, bench, f"{what}: warming up", process)
             feed.until(time.monotonic() + warm - seconds / 2, tell)
             checkpoints = [aside.submit(_checkpoint, place.dsn)]

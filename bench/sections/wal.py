@@ -12,7 +12,7 @@ _RUNS = 5_000
 _PATIENCE = 600.0
 _WHAT = (
     f"Runs of {_STEPS} no-op steps on one busy runner: the distance that `pg_current_wal_insert_lsn` travels, and the calls of"
-    " `app.work` that `pg_stat_user_functions` counts (a call is a round trip), each over the number of steps. The ceiling is"
+    " `app.work_rows` that `pg_stat_user_functions` counts (a call is a round trip), each over the number of steps. The ceiling is"
     f" the same of the bare set-based SQL, which commits {BATCH} steps a call. Images of whole pages, which Postgres writes when a page"
     " is touched for the first time after a checkpoint, are in all of them."
 )
@@ -38,6 +38,8 @@ def measure(bench: Bench) -> Section:
             wait_until_over(place.conn, _PATIENCE)
             last = _bytes(place)
         calls = _calls(place) - before
+        if not calls:
+            raise RuntimeError("no call of app.work_rows was counted")
         prepare_ceiling(place.dsn, runs)
         bench.say("the ceiling")
         floor = _bytes(place)
@@ -64,7 +66,7 @@ def measure(bench: Bench) -> Section:
         ),
     ]
     titles = ("", "WAL bytes", "ceiling", "against it", "round trips", "ceiling")
-    note = f"{steps / max(1, calls):.0f} steps a call of `app.work` on average."
+    note = f"{steps / calls:.0f} steps a call of `app.work_rows` on average."
     return Section("wal", "WAL and round trips", _WHAT, [Table(titles, rows, note)])
 
 
@@ -73,4 +75,4 @@ def _bytes(place: Place) -> int:
 
 
 def _calls(place: Place) -> int:
-    return function_calls(place.dsn).get("work", 0)
+    return function_calls(place.dsn).get("work_rows", 0)
