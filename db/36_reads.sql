@@ -60,7 +60,7 @@ as $$
     when 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' then 'RESUME'
     when 'WAITING_INPUT' then (
       select case when bool_or(g.gate_key = 'approve-plan') then 'APPROVE_PLAN' else 'REPLY_GATE' end
-      from app.gates as g where g.run_id = run.run_id and g.status = 'OPEN') end;
+      from app.gates as g where g.run_id = run.run_id and g.status || '' = 'OPEN') end;
 $$;
 comment on function app.next_action(app.runs) is 'APPROVE_PLAN, REPLY_GATE, REPAIR, RESUME or null: what a human can do.';
 

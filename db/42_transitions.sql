@@ -43,7 +43,7 @@ begin
     end if;
     if done is not null then
       update app.runs as r set status = 'SUCCESS', ended_at = t, updated_at = t where r.run_id = any (done);
-      update app.timers as m set closed_at = t where m.run_id = any (done) and m.fired_at is null and m.closed_at is null;
+      update app.timers as m set closed_at = t where m.run_id = any (done) and coalesce(m.fired_at, m.closed_at) is null;
       perform app.note_ends(done);
     end if;
     over := case when next_runs is not null then app.enter_steps(next_runs, next_idxs, t) end;
@@ -196,7 +196,7 @@ begin
         select from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
           and s.enqueued_at < r.reopened_at) as told_to_stop,
       (select count(*) from app.run_steps as s where r.budget is not null and s.run_id = f.run_id and not s.lost)
-        + (select count(*) from app.timers as m where r.budget is not null and m.run_id = f.run_id and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)
+        + (select count(*) from app.timers as m where r.budget is not null and m.run_id = f.run_id and m.kind = 'retry' and coalesce(m.fired_at, m.closed_at) is null)
         + row_number() over (partition by f.run_id) - 1 as used_by_run
     from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
   ), verdict as (
@@ -253,8 +253,8 @@ as $$
 begin
   update app.run_steps as s set status = 'CANCELLED', queue_seq = null, parked_at = null, ended_at = t, tasks_open = case when s.tasks_open is not null then 0 end
   where s.run_id = any (run_ids) and s.status in ('ENQUEUED', 'PENDING') and s.msg_id is null;
-  update app.gates as g set status = 'CLOSED', closed_at = t where g.run_id = any (run_ids) and g.status = 'OPEN';
-  update app.timers as m set closed_at = t where m.run_id = any (run_ids) and m.fired_at is null and m.closed_at is null;
+  update app.gates as g set status = 'CLOSED', closed_at = t where g.run_id = any (run_ids) and g.status || '' = 'OPEN';
+  update app.timers as m set closed_at = t where m.run_id = any (run_ids) and coalesce(m.fired_at, m.closed_at) is null;
 end
 $$;
 comment on function app.close_runs(text[], timestamptz) is 'What could still start in runs that ended is closed; a step in flight may commit.';
@@ -337,7 +337,7 @@ set search_path = ''
 as $$
 begin
   update app.runs as r set status = 'PENDING', started_at = coalesce(r.started_at, t), updated_at = t
-  where r.run_id = any (run_ids) and r.status = 'ENQUEUED';
+  where r.run_id = any (run_ids) and r.status || '' = 'ENQUEUED';
 end
 $$;
 comment on function app.begin_work(text[], timestamptz) is 'Runs begin without a worker: at a gate, with a sleep, a map or a skipped step.';
@@ -352,7 +352,7 @@ set search_path = ''
 as $$
 begin
   perform app.begin_work(run_ids, t);
-  update app.runs as r set status = 'WAITING_INPUT', updated_at = t where r.run_id = any (run_ids) and r.status = 'PENDING';
+  update app.runs as r set status = 'WAITING_INPUT', updated_at = t where r.run_id = any (run_ids) and r.status || '' = 'PENDING';
 end
 $$;
 comment on function app.wait_for_gates(text[], timestamptz) is 'Runs wait for a human; they hold no slot.';
@@ -367,8 +367,8 @@ set search_path = ''
 as $$
 begin
   update app.runs as r set status = 'PENDING', updated_at = t
-  where r.run_id = wake_run.run_id and r.status = 'WAITING_INPUT'
-    and not exists (select from app.gates as g where g.run_id = wake_run.run_id and g.status = 'OPEN');
+  where r.run_id = wake_run.run_id and r.status || '' = 'WAITING_INPUT'
+    and not exists (select from app.gates as g where g.run_id = wake_run.run_id and g.status || '' = 'OPEN');
 end
 $$;
 comment on function app.wake_run(text, timestamptz) is 'A run whose last open gate was answered goes on.';

@@ -70,10 +70,10 @@ as $$
         or exists (select from app.gates as g where g.run_id = r.run_id and g.idx = c.idx and not g.from_handler and g.opened_at is not null) as is_entered
     from app.runs as r join app.recipe_steps as c on c.recipe_id = r.recipe_id
     where r.run_id = any (run_ids) and r.ended_at is null
-  ), blocked as (
-    select s.run_id, s.idx from step as s cross join lateral unnest(s.needs) as n (idx) join step as p on p.run_id = s.run_id and p.idx = n.idx where not p.is_done
   )
-  select s.run_id, s.idx from step as s where not s.is_entered and not exists (select from blocked as b where b.run_id = s.run_id and b.idx = s.idx)
+  select s.run_id, s.idx
+  from (select s.*, array_agg(s.idx) filter (where s.is_done) over (partition by s.run_id) as done from step as s) as s
+  where not s.is_entered and coalesce(s.needs, '{}') <@ coalesce(s.done, '{}')
   union all
   select s.run_id, null from step as s group by s.run_id having bool_and(s.is_done)
   order by 1, 2;

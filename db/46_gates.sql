@@ -48,7 +48,7 @@ begin
     order by r.run_id, c.idx, c.position), t);
   for step in
     select e.run_id, e.idx from unnest(run_ids, idxs) as e (run_id, idx)
-    where not exists (select from app.gates as g where g.run_id = e.run_id and g.idx = e.idx and not g.from_handler and g.status = 'OPEN')
+    where not exists (select from app.gates as g where g.run_id = e.run_id and g.idx = e.idx and not g.from_handler and g.status || '' = 'OPEN')
   loop
     perform app.pass_gates(step.run_id, step.idx, t);
   end loop;
@@ -119,7 +119,7 @@ begin
     perform app.fail_runs(array[run_id], array[jsonb_build_object('code', 'gate_rejected',
       'message', format('%s was answered no%s', no.gate_key, coalesce(': ' || (no.payload ->> 'notes'), '')), 'gateKey', no.gate_key)], t);
   elsif not exists (
-    select from app.gates as g where g.run_id = pass_gates.run_id and g.idx = pass_gates.idx and not g.from_handler and g.status = 'OPEN')
+    select from app.gates as g where g.run_id = pass_gates.run_id and g.idx = pass_gates.idx and not g.from_handler and g.status || '' = 'OPEN')
   then
     perform app.wake_run(run_id, t);
     perform app.advance(app.start_steps(array[run_id], array[idx], t), false, null, t);
@@ -138,7 +138,7 @@ set search_path = ''
 as $$
 begin
   update app.timers as m set closed_at = t
-  where m.run_id = gate.run_id and m.gate_key = gate.gate_key and m.kind = 'gate_ttl' and m.fired_at is null and m.closed_at is null;
+  where m.run_id = gate.run_id and m.gate_key = gate.gate_key and m.kind = 'gate_ttl' and coalesce(m.fired_at, m.closed_at) is null;
   if gate.from_handler then
     perform app.wake_run(gate.run_id, t);
     perform app.unpark(gate.run_id, gate.idx, gate.task_key);
@@ -163,7 +163,7 @@ begin
   update app.gates as g set
     status = case g.on_expiry when 'answer' then 'ANSWERED' else 'EXPIRED' end, closed_at = case when g.on_expiry <> 'answer' then t end,
     answered_at = case g.on_expiry when 'answer' then t end, payload = case g.on_expiry when 'answer' then g.expiry_answer end
-  where g.run_id = expire_gate.run_id and g.gate_key = expire_gate.gate_key and g.status = 'OPEN' and g.expires_at <= t
+  where g.run_id = expire_gate.run_id and g.gate_key = expire_gate.gate_key and g.status || '' = 'OPEN' and g.expires_at <= t
   returning g.* into gate;
   if not found then
     return;

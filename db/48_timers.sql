@@ -27,7 +27,7 @@ begin
     select r.run_id from app.runs as r where r.run_id in (select f.run_id from first as f) order by r.run_id for no key update skip locked
   ), fired as (
     update app.timers as d set fired_at = t from first as f join run using (run_id)
-    where d.timer_id = f.timer_id and d.fired_at is null and d.closed_at is null
+    where d.timer_id = f.timer_id and coalesce(d.fired_at, d.closed_at) is null
     returning d as timer
   )
   select array_agg(f.timer order by (f.timer).fire_at, (f.timer).timer_id) into due from fired as f;

@@ -149,9 +149,9 @@ as $$
   where s.run_id = e.run_id and s.idx = e.idx and s.task_key <> '' and s.status in ('ENQUEUED', 'PENDING') and s.msg_id is null;
   update app.timers as m set closed_at = t
   from unnest(run_ids, idxs) as e (run_id, idx)
-  where m.run_id = e.run_id and m.idx = e.idx and m.task_key <> '' and m.fired_at is null and m.closed_at is null;
+  where m.run_id = e.run_id and m.idx = e.idx and m.task_key <> '' and coalesce(m.fired_at, m.closed_at) is null;
   update app.gates as g set status = 'CLOSED', closed_at = t
-  from unnest(run_ids, idxs) as e (run_id, idx) where g.run_id = e.run_id and g.idx = e.idx and g.task_key <> '' and g.status = 'OPEN';
+  from unnest(run_ids, idxs) as e (run_id, idx) where g.run_id = e.run_id and g.idx = e.idx and g.task_key <> '' and g.status || '' = 'OPEN';
 $$;
 comment on function app.drop_tasks(text[], integer[], timestamptz) is 'Tasks that nobody waits for any more: those that have no worker are CANCELLED, the others are told by their heartbeat and may commit.';
 

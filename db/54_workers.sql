@@ -67,7 +67,7 @@ begin
   if poisoned is not null then
     update app.runs as r set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', ended_at = t, updated_at = t,
       error = p.error || jsonb_build_object('stepID', p.step_id, 'attempt', p.attempt)
-    from unnest(poisoned) as p where r.run_id = p.run_id and r.status in ('PENDING', 'WAITING_INPUT');
+    from unnest(poisoned) as p where r.run_id = p.run_id and r.status || '' in ('PENDING', 'WAITING_INPUT');
     perform app.close_runs(array(select p.run_id from unnest(poisoned) as p), t);
   end if;
   if stopped is not null then

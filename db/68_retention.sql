@@ -96,7 +96,7 @@ begin
   if not is_dry then
     -- locked first, then looked at again: a fork, or a resume, may have come between
     ids := array(
-      select r.run_id from app.runs as r where r.run_id = any (ids) and r.status = any (wanted) and r.ended_at <= t - older_than
+      select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' = any (wanted) and r.ended_at <= t - older_than
       order by r.run_id for update skip locked);
     ids := array(select i.run_id from unnest(ids) as i (run_id) where app.is_purgeable(i.run_id));
     perform app.bury(ids, t);

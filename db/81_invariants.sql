@@ -67,12 +67,12 @@ select 'a timer never fires early', m.run_id, format('%s timer %s fired at %s, d
 from app.timers as m where m.fired_at < m.fire_at
 union all
 select 'a waiting run has an open gate', r.run_id, 'WAITING_INPUT without an open gate'
-from run as r where r.status = 'WAITING_INPUT' and not exists (select from app.gates as g where g.run_id = r.run_id and g.status = 'OPEN')
+from run as r where r.status = 'WAITING_INPUT' and not exists (select from app.gates as g where g.run_id = r.run_id and g.status || '' = 'OPEN')
 union all
 select 'a working run can go on', r.run_id, format('%s without an open step or a retry timer', r.status)
 from run as r
 where r.status in ('ENQUEUED', 'PENDING') and not exists (select from step as s where s.run_id = r.run_id)
-  and not exists (select from app.timers as m where m.run_id = r.run_id and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)
+  and not exists (select from app.timers as m where m.run_id = r.run_id and m.kind = 'retry' and coalesce(m.fired_at, m.closed_at) is null)
 union all
 select 'a running step has a lease', s.run_id, format('%s attempt %s is PENDING without a message', s.step_id, s.attempt)
 from step as s
@@ -82,8 +82,8 @@ select 'a parked step will wake', s.run_id, format('%s attempt %s is parked with
 from step as s
 where s.parked_at is not null
   and not exists (select from app.timers as m where m.run_id = s.run_id and m.idx = s.idx and m.task_key = s.task_key and m.kind = 'sleep'
-    and m.fired_at is null and m.closed_at is null)
-  and not exists (select from app.gates as g where g.run_id = s.run_id and g.idx = s.idx and g.task_key = s.task_key and g.from_handler and g.status = 'OPEN')
+    and coalesce(m.fired_at, m.closed_at) is null)
+  and not exists (select from app.gates as g where g.run_id = s.run_id and g.idx = s.idx and g.task_key = s.task_key and g.from_handler and g.status || '' = 'OPEN')
 union all
 select 'a lease has a running step', h.run_id, format('message %s of %s has no attempt', h.msg_id, h.queue_name) from held as h where not h.has_step
 union all
@@ -100,7 +100,7 @@ from step as p
       order by s.task_key, s.attempt desc) as s
     where s.status in ('ENQUEUED', 'PENDING')
       or exists (select from app.timers as m where m.run_id = s.run_id and m.idx = s.idx and m.task_key = s.task_key
-        and m.kind = 'retry' and m.fired_at is null and m.closed_at is null)) as k
+        and m.kind = 'retry' and coalesce(m.fired_at, m.closed_at) is null)) as k
 where p.task_key = '' and p.tasks_open > 0 and p.tasks_open <> k.n
 union all
 select 'only one attempt of a step is open', s.run_id, format('%s has %s open attempts', s.step_id, count(*))

@@ -53,8 +53,8 @@ as $$
       case when v.missing > 1 then format(' (%s more have to say yes)', v.missing) else '' end,
       case when n.others > 0 then format(', and at %s more', n.others) else '' end), 'a human', g.opened_at, g.expires_at, v.answer_with)::app.explanation
   from app.gates as g join app.v_gates_open as v using (run_id, gate_key)
-    cross join lateral (select count(*) - 1 as others from app.gates as o where o.run_id = run.run_id and o.status = 'OPEN') as n
-  where g.run_id = run.run_id and g.status = 'OPEN' order by g.expires_at nulls last, g.idx, g.gate_key limit 1;
+    cross join lateral (select count(*) - 1 as others from app.gates as o where o.run_id = run.run_id and o.status || '' = 'OPEN') as n
+  where g.run_id = run.run_id and g.status || '' = 'OPEN' order by g.expires_at nulls last, g.idx, g.gate_key limit 1;
 $$;
 comment on function app.explain_gate(app.runs) is 'Explanation of a run that waits at a gate.';
 
@@ -73,7 +73,7 @@ as $$
   from app.timers as m
     join app.run_steps as s on s.run_id = m.run_id and s.idx = m.idx and s.task_key = m.task_key
     cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
-  where m.run_id = run.run_id and m.kind in ('retry', 'sleep') and m.fired_at is null and m.closed_at is null
+  where m.run_id = run.run_id and m.kind in ('retry', 'sleep') and coalesce(m.fired_at, m.closed_at) is null
   order by m.fire_at, s.attempt desc limit 1;
 $$;
 comment on function app.explain_timer(app.runs) is 'Explanation of a run that has nothing but time to wait for: a sleep, or the next try.';

@@ -1,22 +1,24 @@
--- What a start, a claim and a commit read follows what they are asked for, not what the tables hold: no cached plan walks a whole table or index.
+-- What a start, a claim, a commit, a reply, a cancel and a timer read follows what they are asked for, not what the tables hold: no cached plan walks a whole
+-- table or index.
 begin;
-select plan(4);
+select plan(9);
 
-select app_test.a_recipe() \g /dev/null
+select app_test.a_recipe(), app_test.a_recipe('gated', '[{"gate": {"key": "first"}}, {}]'), app_test.a_recipe('graph', '[{}, {"needs": ["S0"]}, {"needs": ["S0"]}, {"needs": ["S1", "S2"]}]') \g /dev/null
 -- index entries and rows of whole tables that this transaction has read so far
 create function pg_temp.reads() returns bigint language sql as $$
   select sum(pg_stat_get_xact_tuples_returned(c.oid)) from pg_class as c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'i') $$;
-create function pg_temp.starts(label text, n integer) returns void language sql as $$
+create function pg_temp.starts(label text, n integer, recipe text default 'plain') returns bigint language sql as $$
   select count(app.start_runs(b.batch)) from (
-    select jsonb_agg(jsonb_build_object('recipeName', 'plain', 'intent', jsonb_build_object('goal', label || i, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb))) as batch
-    from generate_series(1, n) as i group by i / 100) as b;
-  select null $$;
+    select jsonb_agg(jsonb_build_object('recipeName', recipe, 'timeoutMS', case recipe when 'gated' then 1000 end, 'intent', jsonb_build_object('goal', concat(recipe, label, i), 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb))) as batch
+    from generate_series(1, n) as i group by i / 100) as b $$;
 create function pg_temp.steps(n integer) returns bigint language plpgsql as $$
 declare
   lanes jsonb := (select jsonb_agg(app_test.done(w)) from app_test.work_once('w1', n => n) as w);
 begin
   return (select count(*) from app.work('w1', lanes, '{"queues": {"intentQ": 100}}'));
 end $$;
+create function pg_temp.reply(goal text) returns jsonb language sql as $$
+  select app.reply_gate(app_test.an_intent(goal), 'first', '{"decision": "yes"}', 'd', 'ann') $$;
 create function pg_temp.reads_of(call text) returns bigint language plpgsql as $$
 declare
   before bigint := pg_temp.reads();
@@ -33,5 +35,25 @@ select ok(:starts_few > 100 and :steps_few > 100, 'reads are counted');
 select ok(:starts_many - :starts_few < 1000, format('a hundred starts read %s entries, %s when ten thousand more runs are there', :starts_few, :starts_many));
 -- what this very transaction took from the line stays in its index until vacuum comes, hence the margin
 select ok(:steps_many - :steps_few < 5000, format('a claim and a commit of a hundred steps read %s, then %s', :steps_few, :steps_many));
+
+select pg_temp.starts('first ', 100, 'gated') \g /dev/null
+select pg_temp.reads_of($$select pg_temp.starts('few ', 100, 'gated')$$) as starts_few, pg_temp.reads_of($$select pg_temp.reply('gatedfew 1')$$) as reply_few,
+  pg_temp.reads_of($$select app.cancel_run(app_test.an_intent('gatedfew 2'), 'ann', 'x')$$) as cancel_few \gset
+select pg_temp.starts('many ', 2000, 'gated') \g /dev/null
+select pg_temp.reads_of($$select pg_temp.starts('one ', 100, 'gated')$$) as starts_many, pg_temp.reads_of($$select pg_temp.reply('gatedone 1')$$) as reply_many,
+  pg_temp.reads_of($$select app.cancel_run(app_test.an_intent('gatedone 2'), 'ann', 'x')$$) as cancel_many \gset
+select ok(:starts_many - :starts_few < 1000, format('a hundred runs that wait at a gate read %s entries, then %s', :starts_few, :starts_many));
+select ok(:reply_many - :reply_few < 100, format('a reply reads %s, then %s', :reply_few, :reply_many));
+select ok(:cancel_many - :cancel_few < 100, format('a cancel reads %s, then %s', :cancel_few, :cancel_many));
+select app.advance('1 second') \g /dev/null
+select pg_temp.reads_of('select app.recover()') as fire_many \gset
+select ok(:fire_many < 20000, format('a hundred of two thousand timers fire with %s', :fire_many));
+
+-- no figure but a brake: a start that compares every run of the call with every other takes minutes here
+set local statement_timeout = '30s';
+select lives_ok($$select app.start_runs((
+  select jsonb_agg(jsonb_build_object('recipeName', 'graph', 'intent', jsonb_build_object('goal', concat('g', i), 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)))
+  from generate_series(1, 1000) as i))$$, 'a thousand graphs start in one call');
+set local statement_timeout = 0;
 select is_empty('select * from app.v_invariants');
 rollback;
