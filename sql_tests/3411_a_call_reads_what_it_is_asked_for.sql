@@ -1,5 +1,4 @@
--- What a start, a claim, a commit, a reply, a cancel and a timer read follows what they are asked for, not what the tables hold: no cached plan walks a whole
--- table or index.
+-- What a call reads follows what it is asked for, not what the tables hold: no cached plan walks a whole table or index.
 begin;
 select plan(9);
 
