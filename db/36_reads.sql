@@ -235,15 +235,18 @@ parallel unsafe
 security definer
 set search_path = ''
 as $$
+declare
+  refs jsonb;   -- by place: an artifact is found by its run alone, so those of a run are read once
 begin
   perform app.check_run(get_steps.run_id);
+  select jsonb_object_agg(concat_ws('/', k.step_idx, k.task_key, k.attempt), k.refs) into refs from (
+    select a.step_idx, a.task_key, a.attempt, jsonb_agg(app.artifact_ref(a) order by a.idx) as refs
+    from app.artifacts as a where a.run_id = get_steps.run_id and a.step_idx is not null group by 1, 2, 3) as k;
   return (
     select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('taskKey', nullif(s.task_key, ''))) || jsonb_build_object(
         'stepID', s.step_id, 'idx', s.idx, 'status', s.status, 'attempt', s.attempt, 'startedAt', app.epoch_ms(s.started_at),
         'endedAt', app.epoch_ms(s.ended_at), 'error', s.error, 'cachedFrom', s.cached_from, 'traceId', coalesce(f.trace_id, r.trace_id), 'spanId', s.span_id,
-        'artifactRefs', (
-          select coalesce(jsonb_agg(app.artifact_ref(a) order by a.idx), '[]') from app.artifacts as a
-          where a.run_id = s.run_id and a.step_idx = s.idx and a.task_key = s.task_key and a.attempt = s.attempt))
+        'artifactRefs', coalesce(refs -> concat_ws('/', s.idx, s.task_key, s.attempt), '[]'))
       order by s.idx, s.task_idx nulls first), '[]')
     from (
       select distinct on (s.idx, s.task_key) s.* from app.run_steps as s

@@ -164,7 +164,12 @@ as $$
     else
       row(run.run_id, run.status, format('%s waits in line on %s, %s before it in its partition', n.name, s.queue_name, a.n), 'the queue', s.enqueued_at, null,
         null)::app.explanation end
-  from app.run_steps as s join app.queues as q on q.queue_name = s.queue_name
+  from (
+      -- one of them, before anything is asked about it: a fan-out has thousands
+      select s.* from app.run_steps as s
+      where s.run_id = run.run_id and s.status in ('ENQUEUED', 'PENDING') and (s.msg_id is not null or s.queue_seq is not null)
+      order by s.msg_id is null, s.enqueued_at limit 1) as s
+    join app.queues as q on q.queue_name = s.queue_name
     left join app.partitions as p on p.queue_name = s.queue_name and p.partition_key = s.partition_key
     left join lateral app.explain_limits(q, p.max_running, s.partition_key) as x on s.msg_id is null
     cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
@@ -173,8 +178,6 @@ as $$
       select count(*) as n from (
         select from app.run_steps as o
         where s.queue_seq is not null and o.queue_name = s.queue_name and o.app_version = s.app_version and o.partition_key = s.partition_key
-          and o.queue_seq is not null and (o.priority, o.queue_seq) < (s.priority, s.queue_seq) limit 1000) as o) as a
-  where s.run_id = run.run_id and s.status in ('ENQUEUED', 'PENDING') and (s.msg_id is not null or s.queue_seq is not null)
-  order by s.msg_id is null, s.enqueued_at limit 1;
+          and o.queue_seq is not null and (o.priority, o.queue_seq) < (s.priority, s.queue_seq) limit 1000) as o) as a;
 $$;
 comment on function app.explain_step(app.runs) is 'Explanation of a run whose step or task is being executed or waits in line (positions beyond 1000 count as 1000); null when none does.';

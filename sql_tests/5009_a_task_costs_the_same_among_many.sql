@@ -1,6 +1,6 @@
--- What it takes to claim and commit a task follows the tasks asked for, not their siblings; every task is told the outputs so far.
+-- What it takes to claim, commit, explain and show a task does not grow with its siblings; every task is told the outputs so far.
 begin;
-select plan(5);
+select plan(7);
 
 select app_test.a_recipe('fan', '[{"stepId": "First"}, {"stepId": "Fan", "fanOut": {"queue": "sbxQ", "handler": "t/task"}}]') \g /dev/null
 create function pg_temp.blocks() returns bigint language sql as $$
@@ -28,5 +28,20 @@ select ok(:few > 100, 'pages are counted');
 select ok(:many < 2 * :few, format('fifty tasks of fifty look at %s pages, fifty of a thousand at %s', :few, :many));
 select is((select count(*) from told), 150::bigint, 'they were claimed');
 select is((select jsonb_agg(distinct outputs) from told), '[{"First": {"goal": 1}}]'::jsonb, 'and each was told what the steps before put out');
+
+create function pg_temp.reads_of(call text) returns bigint language plpgsql as $$
+declare
+  reads constant text := $q$select sum(pg_stat_get_xact_tuples_returned(c.oid)) from pg_class as c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'i')$q$;
+  before bigint;
+  after bigint;
+begin
+  execute reads into before;
+  execute call;
+  execute reads into after;
+  return after - before;
+end $$;
+select pg_temp.reads_of(format('select app.explain_run(%L)', app_test.an_intent('many'))) as explain, pg_temp.reads_of(format('select app.get_steps(%L)', app_test.an_intent('many'))) as steps \gset
+select ok(:explain < 10000, format('to explain a run with a thousand tasks reads %s entries', :explain));
+select ok(:steps < 10000, format('to tell its steps reads %s', :steps));
 select is_empty('select * from app.v_invariants');
 rollback;
