@@ -73,7 +73,7 @@ as $$
   )
   select s.run_id, s.idx
   from (select s.*, array_agg(s.idx) filter (where s.is_done) over (partition by s.run_id) as done from step as s) as s
-  where not s.is_entered and coalesce(s.needs, '{}') <@ coalesce(s.done, '{}')
+  where not s.is_entered and s.needs <@ coalesce(s.done, '{}')
   union all
   select s.run_id, null from step as s group by s.run_id having bool_and(s.is_done)
   order by 1, 2;

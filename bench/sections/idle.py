@@ -16,7 +16,7 @@ from ..ledger import Measured
 from ..report import Section, Table
 
 _SECONDS = 60.0
-"""Autovacuum comes by once a minute, so the watches with and without a runner are as long."""
+"""With a runner and without: autovacuum comes by several times in each."""
 _FLUSH_SECONDS = 2.0
 _PAUSE = 0.2
 _WHAT = (
