@@ -345,6 +345,7 @@ begin
     select 'assigned', s.run_id, s.step_id, s.idx, s.task_key, s.attempt, s.queue_name, s.msg_id, s.read_ct,
       case s.task_key when '' then c.handler else c.fan_handler end, case s.task_key when '' then c.timeout_ms else c.fan_timeout_ms end,
       jsonb_build_object('intent', i.body, 'recipe', jsonb_build_object('name', p.name, 'version', p.version, 'settings', p.settings),
+        -- a step gets written out what app.run_outputs says: the call would cost it more than a scan of a few attempts
         'outputs', case when s.idx = 0 then '{}' when s.task_key <> '' then app.run_outputs(s.run_id, r.recipe_id) else (
           select coalesce(jsonb_object_agg(o.step_id, o.output), '{}') from app.run_steps as o
           where o.run_id = s.run_id and o.task_key = '' and o.status = 'SUCCESS') end,

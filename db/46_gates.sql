@@ -8,6 +8,8 @@
 -- no ends the run in ERROR (a handler's own gate leaves that to the handler). A quorum counts different people. A reply that says what was
 -- shown (shown_sha256) counts for nothing else.
 -- Invariant: a gate is answered at most once a round; a run is WAITING_INPUT exactly while it has an open gate. Lock order: runs → gates → timers.
+-- Here as in chapter 42: where the run is known, status || '' and coalesce(fired_at, closed_at) keep a plan off the partial indexes of what is
+-- open or due, which lead to that of every run.
 
 create or replace function app.shown_sha256(run_id text, shows text[])
 returns text

@@ -3,7 +3,7 @@
 --   a_recipe · the_four_steps · an_intent · a_run · a_run_at · a_worker        what there is
 --   work_once · done · failed · lease · report · finish_step · fail_step      what a runner does
 --   age_leases · recover · clock_to · a_schedule                              what time does
---   status_of · error_of · faults_of · row_counts · everything                what one sees
+--   status_of · error_of · faults_of · row_counts · everything · reads_of     what one sees
 
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
@@ -201,4 +201,17 @@ begin
     hashes := hashes || coalesce(one, '-');
   end loop;
   return md5(hashes);
+end $$;
+
+-- Index entries, and rows of tables read whole, that a call reads in the schema app. Counted by the transaction, so not across two.
+create or replace function app_test.reads_of(call text) returns bigint language plpgsql as $$
+declare
+  reads constant text := $q$select sum(pg_stat_get_xact_tuples_returned(c.oid)) from pg_class as c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'i')$q$;
+  before bigint;
+  after bigint;
+begin
+  execute reads into before;
+  execute call;
+  execute reads into after;
+  return after - before;
 end $$;

@@ -3,9 +3,6 @@ begin;
 select plan(9);
 
 select app_test.a_recipe(), app_test.a_recipe('gated', '[{"gate": {"key": "first"}}, {}]'), app_test.a_recipe('graph', '[{}, {"needs": ["S0"]}, {"needs": ["S0"]}, {"needs": ["S1", "S2"]}]') \g /dev/null
--- index entries and rows of whole tables that this transaction has read so far
-create function pg_temp.reads() returns bigint language sql as $$
-  select sum(pg_stat_get_xact_tuples_returned(c.oid)) from pg_class as c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'i') $$;
 create function pg_temp.starts(label text, n integer, recipe text default 'plain') returns bigint language sql as $$
   select count(app.start_runs(b.batch)) from (
     select jsonb_agg(jsonb_build_object('recipeName', recipe, 'timeoutMS', case recipe when 'gated' then 1000 end, 'intent', jsonb_build_object('goal', concat(recipe, label, i), 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb))) as batch
@@ -18,34 +15,27 @@ begin
 end $$;
 create function pg_temp.reply(goal text) returns jsonb language sql as $$
   select app.reply_gate(app_test.an_intent(goal), 'first', '{"decision": "yes"}', 'd', 'ann') $$;
-create function pg_temp.reads_of(call text) returns bigint language plpgsql as $$
-declare
-  before bigint := pg_temp.reads();
-begin
-  execute call;
-  return pg_temp.reads() - before;
-end $$;
 
 select pg_temp.starts('first ', 200), pg_temp.steps(100) \g /dev/null
-select pg_temp.reads_of($$select pg_temp.starts('few ', 100)$$) as starts_few, pg_temp.reads_of('select pg_temp.steps(100)') as steps_few \gset
+select app_test.reads_of($$select pg_temp.starts('few ', 100)$$) as starts_few, app_test.reads_of('select pg_temp.steps(100)') as steps_few \gset
 select pg_temp.starts('many ', 10000) \g /dev/null
-select pg_temp.reads_of($$select pg_temp.starts('one ', 100)$$) as starts_many, pg_temp.reads_of('select pg_temp.steps(100)') as steps_many \gset
+select app_test.reads_of($$select pg_temp.starts('one ', 100)$$) as starts_many, app_test.reads_of('select pg_temp.steps(100)') as steps_many \gset
 select ok(:starts_few > 100 and :steps_few > 100, 'reads are counted');
 select ok(:starts_many - :starts_few < 1000, format('a hundred starts read %s entries, %s when ten thousand more runs are there', :starts_few, :starts_many));
 -- what this very transaction took from the line stays in its index until vacuum comes, hence the margin
 select ok(:steps_many - :steps_few < 5000, format('a claim and a commit of a hundred steps read %s, then %s', :steps_few, :steps_many));
 
 select pg_temp.starts('first ', 100, 'gated') \g /dev/null
-select pg_temp.reads_of($$select pg_temp.starts('few ', 100, 'gated')$$) as starts_few, pg_temp.reads_of($$select pg_temp.reply('gatedfew 1')$$) as reply_few,
-  pg_temp.reads_of($$select app.cancel_run(app_test.an_intent('gatedfew 2'), 'ann', 'x')$$) as cancel_few \gset
+select app_test.reads_of($$select pg_temp.starts('few ', 100, 'gated')$$) as starts_few, app_test.reads_of($$select pg_temp.reply('gatedfew 1')$$) as reply_few,
+  app_test.reads_of($$select app.cancel_run(app_test.an_intent('gatedfew 2'), 'ann', 'x')$$) as cancel_few \gset
 select pg_temp.starts('many ', 2000, 'gated') \g /dev/null
-select pg_temp.reads_of($$select pg_temp.starts('one ', 100, 'gated')$$) as starts_many, pg_temp.reads_of($$select pg_temp.reply('gatedone 1')$$) as reply_many,
-  pg_temp.reads_of($$select app.cancel_run(app_test.an_intent('gatedone 2'), 'ann', 'x')$$) as cancel_many \gset
+select app_test.reads_of($$select pg_temp.starts('one ', 100, 'gated')$$) as starts_many, app_test.reads_of($$select pg_temp.reply('gatedone 1')$$) as reply_many,
+  app_test.reads_of($$select app.cancel_run(app_test.an_intent('gatedone 2'), 'ann', 'x')$$) as cancel_many \gset
 select ok(:starts_many - :starts_few < 1000, format('a hundred runs that wait at a gate read %s entries, then %s', :starts_few, :starts_many));
 select ok(:reply_many - :reply_few < 100, format('a reply reads %s, then %s', :reply_few, :reply_many));
 select ok(:cancel_many - :cancel_few < 100, format('a cancel reads %s, then %s', :cancel_few, :cancel_many));
 select app.advance('1 second') \g /dev/null
-select pg_temp.reads_of('select app.recover()') as fire_many \gset
+select app_test.reads_of('select app.recover()') as fire_many \gset
 select ok(:fire_many < 20000, format('a hundred of two thousand timers fire with %s', :fire_many));
 
 -- no figure but a brake: a start that compares every run of the call with every other takes minutes here

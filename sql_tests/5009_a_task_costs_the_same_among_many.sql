@@ -29,18 +29,7 @@ select ok(:many < 2 * :few, format('fifty tasks of fifty look at %s pages, fifty
 select is((select count(*) from told), 150::bigint, 'they were claimed');
 select is((select jsonb_agg(distinct outputs) from told), '[{"First": {"goal": 1}}]'::jsonb, 'and each was told what the steps before put out');
 
-create function pg_temp.reads_of(call text) returns bigint language plpgsql as $$
-declare
-  reads constant text := $q$select sum(pg_stat_get_xact_tuples_returned(c.oid)) from pg_class as c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'i')$q$;
-  before bigint;
-  after bigint;
-begin
-  execute reads into before;
-  execute call;
-  execute reads into after;
-  return after - before;
-end $$;
-select pg_temp.reads_of(format('select app.explain_run(%L)', app_test.an_intent('many'))) as explain, pg_temp.reads_of(format('select app.get_steps(%L)', app_test.an_intent('many'))) as steps \gset
+select app_test.reads_of(format('select app.explain_run(%L)', app_test.an_intent('many'))) as explain, app_test.reads_of(format('select app.get_steps(%L)', app_test.an_intent('many'))) as steps \gset
 select ok(:explain < 10000, format('to explain a run with a thousand tasks reads %s entries', :explain));
 select ok(:steps < 10000, format('to tell its steps reads %s', :steps));
 select is_empty('select * from app.v_invariants');
