@@ -38,6 +38,18 @@ end
 $$;
 comment on function app.intent_body(jsonb) is 'The intent as it is stored and hashed: connectors only if given and not null.';
 
+create or replace function app.name_by_content(intent_id text)
+returns text
+language sql
+stable
+parallel safe
+security definer
+set search_path = ''
+as $$
+  select app.intent_id(i.body) from app.intents as i where i.intent_id = name_by_content.intent_id;
+$$;
+comment on function app.name_by_content(text) is 'The id that the body of a stored intent asks for: its own. For the law that says so.';
+
 create or replace function app.create_intent(intent jsonb)
 returns jsonb
 language plpgsql

@@ -27,7 +27,8 @@ as $$
     select c.* from (select distinct name, version from given) as g
       join app.recipes as c on c.name = g.name and case when g.version is null then c.status = 'active' else c.version = g.version end
   )
-  select g.ordinality, g.value ->> 'intentId', g.name, g.version, c.recipe_id, c.status, c.queue_name,
+  select g.ordinality,
+    coalesce(g.value ->> 'intentId', case jsonb_typeof(g.value -> 'intent') when 'object' then app.intent_id(app.intent_body(g.value -> 'intent')) end), g.name, g.version, c.recipe_id, c.status, c.queue_name,
     case when g.partition_key ~ '\S' then g.partition_key else '' end,
     g.lane, coalesce((g.value ->> 'priority')::integer, case g.lane when 'interactive' then 1 else 1000 end),
     nullif(g.value -> 'workload', 'null'), nullif(g.value -> 'budget', 'null'), (g.value ->> 'timeoutMS')::bigint,
@@ -55,7 +56,7 @@ as $$
 $$;
 comment on function app.option_faults(jsonb, text) is 'Every fault in the shape of start options, nested ones too.';
 
-create or replace function app.start_faults(runs jsonb, name text)
+create or replace function app.start_faults(requests app.start_request[], name text)
 returns table (path text, message text, code text)
 language sql
 stable
@@ -64,7 +65,7 @@ security invoker
 set search_path = ''
 as $$
   with run as (
-    select r.*, app.item_path(name, r.ord) as at from app.start_requests(runs) as r
+    select r.*, app.item_path(name, r.ord) as at from unnest(requests) as r
   )
   select run.at || 'recipeName', 'is required: no default recipe is set', 'schema_violation' from run where run.recipe_name is null
   union all
@@ -88,7 +89,7 @@ as $$
   from run cross join lateral (select min(g.gate_key) as gate_key from app.recipe_gates as g where g.recipe_id = run.recipe_id and not g.self_approval) as g
   where run.started_by is null and g.gate_key is not null;
 $$;
-comment on function app.start_faults(jsonb, text) is 'What policy has against a start: partition law, budget.';
+comment on function app.start_faults(app.start_request[], text) is 'What policy has against a start: partition law, budget.';
 
 create or replace function app.are_plain(runs jsonb)
 returns boolean
@@ -152,7 +153,7 @@ end
 $$;
 comment on function app.are_welcome(app.start_request[]) is 'A glance at starts: true only when no policy is against any, and their intents and recipes exist. False says nothing.';
 
-create or replace function app.check_start(requests app.start_request[], runs jsonb, name text)
+create or replace function app.check_start(requests app.start_request[], name text)
 returns void
 language plpgsql
 volatile
@@ -167,26 +168,25 @@ begin
   if app.are_welcome(requests) then
     return;
   end if;
-  select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(runs, name) as f;
+  select jsonb_agg(jsonb_build_object('path', f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(requests, name) as f;
   if faults is not null then
     perform app.fail('PT400', faults #>> '{0,code}', format('start_run: %s %s', faults #>> '{0,path}', faults #>> '{0,message}'),
       (select jsonb_agg(f - 'code') from jsonb_array_elements(faults) as f), 'fix the fields named in details; nothing was written');
   end if;
 
-  select r.value ->> 'intentId' into missing from jsonb_array_elements(runs) as r
-  where not exists (select from app.intents as i where i.intent_id = r.value ->> 'intentId') limit 1;
+  select q.run_id into missing from unnest(requests) as q where not exists (select from app.intents as i where i.intent_id = q.run_id) limit 1;
   if found then
     perform app.fail('PT404', 'intent_not_found', format('no intent %s', missing), null, 'create it first: select app.create_intent(…)');
   end if;
-  select format('%s%s', r.recipe_name, ' version ' || r.recipe_version) into missing from app.start_requests(runs) as r
-  where r.recipe_id is null
-    and not exists (select from app.recipes as c where c.name = r.recipe_name and (r.recipe_version is null or c.version = r.recipe_version)) limit 1;
+  select format('%s%s', q.recipe_name, ' version ' || q.recipe_version) into missing from unnest(requests) as q
+  where q.recipe_id is null
+    and not exists (select from app.recipes as c where c.name = q.recipe_name and (q.recipe_version is null or c.version = q.recipe_version)) limit 1;
   if found then
     perform app.fail('PT404', 'recipe_not_found', format('no recipe %s', missing), null, 'put and activate it: app.put_recipe, app.activate_recipe');
   end if;
 end
 $$;
-comment on function app.check_start(app.start_request[], jsonb, text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
+comment on function app.check_start(app.start_request[], text) is 'Raises 400 for policy, then 404 for an unknown intent or recipe.';
 
 create or replace view app.v_started_runs as
 select r.run_id, r.intent_id, r.recipe_id, r.partition_key, r.lane, r.priority, r.workload, r.budget, r.timeout_ms, r.tenant_id, r.trace_id, r.started_by,
@@ -198,7 +198,7 @@ select p.run_id, a.intent_id, a.recipe_id, a.partition_key, a.lane, a.priority, 
 from app.purged_runs as p cross join lateral jsonb_populate_record(null::app.runs, p.arguments) as a;
 comment on view app.v_started_runs is 'What every run was started with, purged ones too.';
 
-create or replace function app.check_drift(runs jsonb)
+create or replace function app.check_drift(requests app.start_request[])
 returns void
 language plpgsql
 volatile
@@ -225,7 +225,9 @@ begin
       app.drift('appVersion', r.app_version, coalesce(q.app_version, r.app_version)),
       app.drift('ocMode', r.oc_mode, coalesce(q.oc_mode, r.oc_mode)),
       app.drift('sbxMode', r.sbx_mode, coalesce(q.sbx_mode, r.sbx_mode))], null)) as drift
-    from app.start_requests(runs) as q join app.v_started_runs as r using (run_id) join app.recipes as c on c.recipe_id = r.recipe_id) as d
+    from unnest(requests) as q
+      cross join lateral (select r.* from app.v_started_runs as r where r.run_id = q.run_id limit 1) as r
+      join app.recipes as c on c.recipe_id = r.recipe_id) as d
   where d.drift <> '[]' order by d.ord limit 1;
   if found then
     perform app.fail('PT409', 'drift', format('run %s exists with other arguments: %s', found_drift.run_id,
@@ -233,17 +235,18 @@ begin
       jsonb_build_object('drift', found_drift.drift), 'repeat the start with the stored arguments, or make another intent');
   end if;
 
-  select q.run_id, q.recipe_name, q.recipe_status into found_drift from app.start_requests(runs) as q
-  where not exists (select from app.v_started_runs as r where r.run_id = q.run_id) limit 1;
+  select q.run_id, q.recipe_name, q.recipe_status into found_drift from unnest(requests) as q
+    left join lateral (select r.run_id from app.v_started_runs as r where r.run_id = q.run_id limit 1) as r on true
+  where r.run_id is null limit 1;
   if found then
     perform app.fail('PT409', 'recipe_not_active', format('recipe %s is not active', found_drift.recipe_name),
       jsonb_build_object('status', coalesce(found_drift.recipe_status, 'draft')), format('select app.activate_recipe(%L)', found_drift.recipe_name));
   end if;
 end
 $$;
-comment on function app.check_drift(jsonb) is 'Raises PT409 when a run exists with other arguments, or could not start because its recipe version is not active.';
+comment on function app.check_drift(app.start_request[]) is 'Raises PT409 when a run exists with other arguments, or could not start because its recipe version is not active.';
 
-create or replace function app.begin_runs(runs jsonb, name text)
+create or replace function app.begin_runs(requests app.start_request[], name text)
 returns jsonb
 language plpgsql
 volatile
@@ -255,17 +258,17 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   t timestamptz := app.now();
-  requests app.start_request[] := array(select q from app.start_requests(runs) as q);
   started app.runs[];
   others text[];   -- those that do not just stand in line now
   has_timeouts boolean;
+  trace text := left(replace(gen_random_uuid()::text, '-', ''), 16);   -- and half of its id are the trace id of a run: one random draw a call, each may open /dev/urandom
 begin
-  perform app.check_start(requests, runs, name);
+  perform app.check_start(requests, name);
   with new as (
     insert into app.runs as r (run_id, intent_id, recipe_id, queue_name, partition_key, lane, priority, queue_seq, app_version, trace_id, tenant_id,
       oc_mode, sbx_mode, workload, budget, timeout_ms, created_at, updated_at, started_by, is_chain)
     select p.run_id, p.run_id, p.recipe_id, p.queue_name, p.partition_key, p.lane, p.priority, p.queue_seq,
-      coalesce(p.app_version, (select app.setting('app_version'))), coalesce(p.trace_id, replace(gen_random_uuid()::text, '-', '')), p.tenant_id,
+      coalesce(p.app_version, (select app.setting('app_version'))), coalesce(p.trace_id, trace || substr(p.run_id, 4, 16)), p.tenant_id,
       coalesce(p.oc_mode, (select app.setting('oc_mode'))), coalesce(p.sbx_mode, (select app.setting('sbx_mode'))), p.workload, p.budget, p.timeout_ms, t, t,
       p.started_by, p.is_chain
     from (
@@ -280,8 +283,8 @@ begin
   select array_agg(new.run order by (new.run).queue_seq), bool_or((new.run).timeout_ms is not null) into started, has_timeouts from new;
   started := app.drop_purged(started);
 
-  if coalesce(cardinality(started), 0) < jsonb_array_length(runs) then
-    perform app.check_drift(runs);
+  if coalesce(cardinality(started), 0) < cardinality(requests) then
+    perform app.check_drift(requests);
   end if;
   if started is not null then
     if has_timeouts then
@@ -293,19 +296,17 @@ begin
       perform app.enter_first_steps(others, t);
     end if;
   end if;
-  if others is null and cardinality(started) = jsonb_array_length(runs) then
+  if others is null and cardinality(started) = cardinality(requests) then
     return app.new_headers(started);
   end if;
   return (
     select jsonb_agg(h.header || jsonb_build_object('isReplay', e.n > 1 or not coalesce(h.run_id = any (array(select s.run_id from unnest(started) as s)), false))
-      order by e.ordinality)
-    from (
-        select r.value ->> 'intentId' as run_id, r.ordinality, row_number() over (partition by r.value ->> 'intentId' order by r.ordinality) as n
-        from jsonb_array_elements(runs) with ordinality as r) as e
-      join app.start_headers(array(select distinct r.value ->> 'intentId' from jsonb_array_elements(runs) as r)) as h using (run_id));
+      order by e.ord)
+    from (select q.run_id, q.ord, row_number() over (partition by q.run_id order by q.ord) as n from unnest(requests) as q) as e
+      join app.start_headers(array(select distinct q.run_id from unnest(requests) as q)) as h using (run_id));
 end
 $$;
-comment on function app.begin_runs(jsonb, text) is 'Starts or replays runs. runs: an array of {intentId, options…} whose shapes were checked.';
+comment on function app.begin_runs(app.start_request[], text) is 'Starts or replays runs whose shapes were checked, and returns their headers in order. name is what the caller calls them.';
 
 create or replace function app.start_run(intent_id text, options jsonb default '{}')
 returns jsonb
@@ -330,7 +331,7 @@ begin
           from jsonb_object_keys(case jsonb_typeof(start_run.options) when 'object' then start_run.options else '{}' end) as k (key)
           where k.key in ('intentId', 'intent')) as f));
   end if;
-  return app.begin_runs(given, 'options') -> 0;
+  return app.begin_runs(array(select q from app.start_requests(given) as q), 'options') -> 0;
 end
 $$;
 comment on function app.start_run(text, jsonb) is
@@ -345,7 +346,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  named jsonb;
+  requests app.start_request[];
 begin
   if jsonb_typeof(start_runs.runs) is distinct from 'array' then
     perform app.refuse('start_runs', '[{"path": "runs", "message": "must be an array"}]');
@@ -367,19 +368,13 @@ begin
             else '{"goal": "-", "inputs": {}, "constraints": {}}' end order by r.ordinality), '[]')
           from jsonb_array_elements(start_runs.runs) with ordinality as r), 'runs[]') as f) as f));
   end if;
-  with request as materialized (
-    select r.ordinality, r.value, case when r.value ? 'intent' then app.intent_body(r.value -> 'intent') end as body
-    from jsonb_array_elements(start_runs.runs) with ordinality as r
-  ), known as materialized (
-    select q.ordinality, q.value - 'intent' || jsonb_build_object('intentId', coalesce(q.value ->> 'intentId', app.intent_id(q.body))) as value, q.body
-    from request as q
-  ), stored as (
-    insert into app.intents (intent_id, body)
-    select distinct on (1) k.value ->> 'intentId', k.body from known as k where k.body is not null order by 1
-    on conflict do nothing
-  )
-  select coalesce(jsonb_agg(k.value order by k.ordinality), '[]') into named from known as k;
-  return coalesce(app.begin_runs(named, 'runs[]'), '[]');
+  requests := array(select q from app.start_requests(start_runs.runs) as q);
+  insert into app.intents (intent_id, body)
+  select distinct on (q.run_id) q.run_id, app.intent_body(r.value -> 'intent')
+  from jsonb_array_elements(start_runs.runs) with ordinality as r join unnest(requests) as q on q.ord = r.ordinality
+  where jsonb_typeof(r.value -> 'intent') = 'object' order by q.run_id
+  on conflict do nothing;
+  return coalesce(app.begin_runs(requests, 'runs[]'), '[]');
 end
 $$;
 comment on function app.start_runs(jsonb) is

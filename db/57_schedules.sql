@@ -59,16 +59,14 @@ security invoker
 set search_path = ''
 as $$
 declare
-  start jsonb := jsonb_build_array(app.schedule_options(name, options));
+  request app.start_request := app.start_requests(jsonb_build_array(app.schedule_options(name, options)));
   faults jsonb;
-  request record;
 begin
-  select jsonb_agg(jsonb_build_object('path', 'options.' || f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(start, 'options') as f;
+  select jsonb_agg(jsonb_build_object('path', 'options.' || f.path, 'message', f.message, 'code', f.code)) into faults from app.start_faults(array[request], 'options') as f;
   if faults is not null then
     perform app.fail('PT400', faults #>> '{0,code}', format('put_schedule: %s %s', faults #>> '{0,path}', faults #>> '{0,message}'),
       (select jsonb_agg(f - 'code') from jsonb_array_elements(faults) as f), 'fix the fields named in details; nothing was written');
   end if;
-  select q.recipe_name, q.recipe_version, q.recipe_id, q.recipe_status into request from app.start_requests(start) as q;
   if request.recipe_status is distinct from 'active' then
     if not exists (select from app.recipes as c where c.name = request.recipe_name and (request.recipe_version is null or c.version = request.recipe_version)) then
       perform app.fail('PT404', 'recipe_not_found', format('no recipe %s%s', request.recipe_name, ' version ' || request.recipe_version), null,

@@ -164,7 +164,7 @@ declare
   late interval := t - schedule.next_at;
 begin
   insert into app.intents (intent_id, body) values (id, body) on conflict do nothing;
-  perform app.begin_runs(jsonb_build_array(app.schedule_options(schedule.name, schedule.options) || jsonb_build_object('intentId', id)), 'options');
+  perform app.begin_runs(array[app.start_requests(jsonb_build_array(app.schedule_options(schedule.name, schedule.options) || jsonb_build_object('intentId', id)))], 'options');
   insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at)
   select id, 'ScheduledTick', 0, 'json_diagnostic', 'scheduled-tick.json', 'application/json', length(b.bytes), app.sha256_hex(b.bytes), d.inline, t
   from (select tick || jsonb_build_object('firedAt', to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),

@@ -253,8 +253,8 @@ with recursive line (queue_name, app_version) as (
   union all
   select case when g.expires_at < app.now() + interval '1 hour' then 0 else 4 end, 'gate', g.run_id, null, g.opened_at,
     format('%s %s before %s%s', g.kind, g.gate_key, g.before_step, coalesce(': ' || g.title, '')), g.answer_with, g.expires_at
-  from app.v_gates_open as g
-    join (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500) as o using (run_id, gate_key)
+  from (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500) as o
+    cross join lateral (select v.* from app.v_gates_open as v where v.run_id = o.run_id and v.gate_key = o.gate_key limit 1) as g
   union all
   select case when f.run_id is null then 5 else 6 end, 'failed', r.run_id, null, r.ended_at,
     case when f.run_id is null then '' else format('its fork %s is %s; ', f.run_id, f.status) end || format('%s: %s', r.error ->> 'code', r.error ->> 'message'),

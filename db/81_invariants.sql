@@ -4,8 +4,9 @@
 --
 -- Bounded whatever the number of runs: v_open_laws looks at the 250 newest and the 250 oldest of each open status, at the 250 oldest and
 -- newest open gates, the 250 timers that are due first, the first 250 in line, and at every lease. v_ended_laws looks for what can be
--- broken in runs that are over, in the newest 250 of each terminal status; v_schedule_laws looks at schedules and their newest ticks,
--- v_queue_laws at limits beside leases and tokens. What is looked at is read once. Each law has a test that breaks it on purpose.
+-- broken in runs that are over, in the newest 250 of each terminal status, and hashes the intents of the newest 100; v_schedule_laws looks
+-- at schedules and their newest ticks, v_queue_laws at limits beside leases and tokens. What is looked at is read once. Each law has a test
+-- that breaks it on purpose.
 
 create or replace view app.v_open_runs as
 select r.run_id, r.status, r.recipe_id
@@ -201,7 +202,13 @@ select 'a purged run is gone', p.run_id, format('purged at %s and there again', 
 from (select p.run_id, p.purged_at from app.purged_runs as p order by p.purged_at desc limit 500) as p join app.runs as r using (run_id)
 union all
 select 'a run bears the name of its intent', e.run_id, format('its intent is %s', e.intent_id)
-from run as e where e.run_id like 'ih\_%' and e.forked_from is null and e.run_id <> e.intent_id;
+from run as e where e.run_id like 'ih\_%' and e.forked_from is null and e.run_id <> e.intent_id
+union all
+select 'an intent bears the name of its content', e.run_id, format('its content has the name %s', e.named)
+from (
+  select r.run_id, r.intent_id, app.name_by_content(r.intent_id) as named
+  from (select r.run_id, r.intent_id from run as r order by r.ended_at desc limit 100) as r) as e
+where e.named <> e.intent_id;
 comment on view app.v_ended_laws is 'Broken laws of the newest runs that are over: law, run_id, detail.';
 
 create or replace view app.v_new_ticks as

@@ -108,7 +108,8 @@ as $$
     'goal', left(i.body ->> 'goal', 200)) order by g.expires_at nulls last, g.opened_at), '[]')
   from (
     select v.* from (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 200) as o
-      join app.v_gates_open as v using (run_id, gate_key) order by v.expires_at nulls last, v.opened_at limit 30) as g
+      cross join lateral (select v.* from app.v_gates_open as v where v.run_id = o.run_id and v.gate_key = o.gate_key limit 1) as v
+    order by v.expires_at nulls last, v.opened_at limit 30) as g
     join app.runs as r on r.run_id = g.run_id join app.intents as i on i.intent_id = r.intent_id;
 $$;
 comment on function app.board_gates() is '30 of the 200 gates that are open longest, by deadline.';

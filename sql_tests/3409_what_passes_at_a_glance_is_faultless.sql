@@ -32,7 +32,7 @@ create temp table asked as
 select jsonb_build_array(jsonb_build_object('intentId', i.id, 'recipeName', r.name) || o.options) as runs
 from (values (:'run_id'), ('ih_' || repeat('a', 64))) as i (id), (values ('four'), ('plain'), ('none')) as r (name),
   (values ('{}'::jsonb), ('{"queuePartitionKey": "p"}'), ('{"queuePartitionKey": " "}'), ('{"budget": {"steps": 1}}'), ('{"startedBy": "me"}')) as o (options);
-select is_empty($$select runs from asked where app.are_welcome(array(select q from app.start_requests(runs) as q)) and exists (select from app.start_faults(runs, 'runs[]'))$$, 'nothing unwelcome passes');
+select is_empty($$select runs from asked where app.are_welcome(array(select q from app.start_requests(runs) as q)) and exists (select from app.start_faults(array(select q from app.start_requests(runs) as q), 'runs[]'))$$, 'nothing unwelcome passes');
 update app.queues set partitioned = true where queue_name = 'intentQ';
 select is((select array_agg(distinct runs #>> '{0,queuePartitionKey}') from asked where app.are_welcome(array(select q from app.start_requests(runs) as q))), array['p'], 'nor does a missing partition key, once it is wanted');
 select is_empty('select * from app.v_invariants');

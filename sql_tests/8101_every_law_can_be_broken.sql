@@ -1,6 +1,6 @@
 -- Each law of v_invariants, broken on purpose, shows its row; unbroken, none does.
 begin;
-select plan(45);
+select plan(46);
 
 select app_test.a_recipe(), app_test.the_four_steps(), app_test.a_recipe('r', '[{"retry": {"maxAttempts": 2, "backoff": {"initialMS": 1000}, "retryableCodes": ["infra"]}}]') \g /dev/null
 select app_test.a_run_at('approve-plan', 'at the gate') as gate \gset
@@ -81,6 +81,7 @@ insert into broken values
   ('who reopened a run is on record', :'mended', format('delete from app.artifacts where run_id = %L and step_id = ''OPS''', :'mended')),
   ('who cancelled a run is on record', :'stopped', format('delete from app.artifacts where run_id = %L and step_id = ''OPS''', :'stopped')),
   ('a run bears the name of its intent', :'joined', format('alter table app.runs disable trigger a_run_keeps_its_origin; update app.runs set intent_id = %L where run_id = %L', :'finished', :'joined')),
+  ('an intent bears the name of its content', :'joined', format('alter table app.intents disable trigger an_intent_stays; update app.intents set body = body || ''{"goal": "another"}'' where intent_id = %L', :'joined')),
   ('a started tick has its run', :'ticked', 'update app.schedule_ticks set tick_at = tick_at - interval ''1 minute'' where outcome = ''started'''),
   ('a run tells its tick once', :'ticked', format('insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at) select run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at from app.artifacts where run_id = %L and step_id = ''ScheduledTick''', :'ticked')),
   ('a skipped tick did not start', :'ticked', 'update app.schedule_ticks set tick_at = tick_at + interval ''1441 minutes'', fired_at = fired_at + interval ''1441 minutes'' where outcome = ''skipped'''),
