@@ -4,9 +4,12 @@ create or replace view app.v_run_timeline as
 select s.run_id, s.idx, s.step_id, s.task_key, s.attempt, s.status, s.worker, s.enqueued_at, s.started_at, s.ended_at,
   round(extract(epoch from s.started_at - s.enqueued_at) * 1000)::bigint as waited_ms,
   round(extract(epoch from coalesce(s.ended_at, case when s.status = 'PENDING' then app.now() end) - s.started_at) * 1000)::bigint as duration_ms,
-  s.error ->> 'code' as error_code, s.error ->> 'message' as error_message,
-  (select count(*) from app.artifacts as a where a.run_id = s.run_id and a.step_idx = s.idx and a.task_key = s.task_key and a.attempt = s.attempt) as artifacts
+  s.error ->> 'code' as error_code, s.error ->> 'message' as error_message, coalesce(a.n, 0) as artifacts
 from app.run_steps as s
+  left join (
+    -- counted for the run at once: they are found by run, and a large fan-out would read them all for each task
+    select a.run_id, a.step_idx as idx, a.task_key, a.attempt, count(*) as n from app.artifacts as a group by a.run_id, a.step_idx, a.task_key, a.attempt) as a
+    using (run_id, idx, task_key, attempt)
 union all
 select g.run_id, g.idx, 'gate ' || g.gate_key, '', 1, g.status, null, null, g.opened_at, coalesce(g.answered_at, g.closed_at), null,
   round(extract(epoch from coalesce(g.answered_at, g.closed_at, app.now()) - g.opened_at) * 1000)::bigint, null, null, 0

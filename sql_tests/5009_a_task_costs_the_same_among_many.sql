@@ -1,6 +1,6 @@
 -- What it takes to claim, commit, explain and show a task does not grow with its siblings; every task is told the outputs so far.
 begin;
-select plan(7);
+select plan(8);
 
 select app_test.a_recipe('fan', '[{"stepId": "First"}, {"stepId": "Fan", "fanOut": {"queue": "sbxQ", "handler": "t/task"}}]') \g /dev/null
 create function pg_temp.blocks() returns bigint language sql as $$
@@ -29,8 +29,10 @@ select ok(:many < 2 * :few, format('fifty tasks of fifty look at %s pages, fifty
 select is((select count(*) from told), 150::bigint, 'they were claimed');
 select is((select jsonb_agg(distinct outputs) from told), '[{"First": {"goal": 1}}]'::jsonb, 'and each was told what the steps before put out');
 
-select app_test.reads_of(format('select app.explain_run(%L)', app_test.an_intent('many'))) as explain, app_test.reads_of(format('select app.get_steps(%L)', app_test.an_intent('many'))) as steps \gset
+select app_test.reads_of(format('select app.explain_run(%L)', app_test.an_intent('many'))) as explain, app_test.reads_of(format('select app.get_steps(%L)', app_test.an_intent('many'))) as steps,
+  app_test.reads_of(format('select * from app.v_run_timeline where run_id = %L', app_test.an_intent('many'))) as timeline \gset
 select ok(:explain < 10000, format('to explain a run with a thousand tasks reads %s entries', :explain));
 select ok(:steps < 10000, format('to tell its steps reads %s', :steps));
+select ok(:timeline < 10000, format('its timeline reads %s', :timeline));
 select is_empty('select * from app.v_invariants');
 rollback;
