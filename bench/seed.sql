@@ -12,12 +12,14 @@ select app.enforce_transitions();
 
 -- name: waiting
 with new as materialized (
-  select 'ih_' || encode(sha256(convert_to(%(label)s::text || n, 'UTF8')), 'hex') as run_id, n, nextval('app.queue_position') as queue_seq,
+  select app.intent_id(b.body) as run_id, b.body, n, nextval('app.queue_position') as queue_seq,
     case when %(partitions)s::integer > 0 then 'tenant-' || mod(n, %(partitions)s::integer) else %(partition)s::text end as partition_key
-  from generate_series(%(first)s::integer, %(last)s::integer) as n order by n
+  from generate_series(%(first)s::integer, %(last)s::integer) as n
+    cross join lateral (select jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)) as b (body)
+  order by n
 ), intent as (
   insert into app.intents (intent_id, body)
-  select run_id, jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb) from new
+  select run_id, body from new
 ), run as (
   insert into app.runs (run_id, intent_id, recipe_id, queue_name, partition_key, queue_seq, app_version, trace_id, oc_mode, sbx_mode, created_at, updated_at)
   select n.run_id, n.run_id, p.recipe_id, p.queue_name, n.partition_key, n.queue_seq, app.setting('app_version'), md5(n.run_id), 'replay', 'mock',
@@ -31,12 +33,14 @@ order by n.queue_seq;
 
 -- name: sleeping
 with new as materialized (
-  select 'ih_' || encode(sha256(convert_to(%(label)s::text || n, 'UTF8')), 'hex') as run_id, n, nextval('app.queue_position') as queue_seq,
+  select app.intent_id(b.body) as run_id, b.body, n, nextval('app.queue_position') as queue_seq,
     clock_timestamp() - interval '1 hour' as t
-  from generate_series(%(first)s::integer, %(last)s::integer) as n order by n
+  from generate_series(%(first)s::integer, %(last)s::integer) as n
+    cross join lateral (select jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)) as b (body)
+  order by n
 ), intent as (
   insert into app.intents (intent_id, body)
-  select run_id, jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb) from new
+  select run_id, body from new
 ), run as (
   insert into app.runs (run_id, intent_id, recipe_id, status, queue_name, queue_seq, app_version, trace_id, oc_mode, sbx_mode, created_at, started_at, updated_at)
   select n.run_id, n.run_id, p.recipe_id, 'PENDING', p.queue_name, n.queue_seq, app.setting('app_version'), md5(n.run_id), 'replay', 'mock', n.t, n.t, n.t
@@ -52,12 +56,14 @@ select 'sleep', n.run_id, 0, n.t + interval '1 day' + n.n * interval '1 second',
 -- name: finished
 -- over for between no time and hours_ago; errors of a hundred failed
 with new as materialized (
-  select 'ih_' || encode(sha256(convert_to(%(label)s::text || n, 'UTF8')), 'hex') as run_id, n, nextval('app.queue_position') as queue_seq,
+  select app.intent_id(b.body) as run_id, b.body, n, nextval('app.queue_position') as queue_seq,
     clock_timestamp() - interval '5 seconds' - (%(hours)s::double precision * n / %(total)s::integer) * interval '1 hour' as t, mod(n, 100) < %(errors)s::integer as failed
-  from generate_series(%(first)s::integer, %(last)s::integer) as n order by n
+  from generate_series(%(first)s::integer, %(last)s::integer) as n
+    cross join lateral (select jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)) as b (body)
+  order by n
 ), intent as (
   insert into app.intents (intent_id, body)
-  select run_id, jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb) from new
+  select run_id, body from new
 ), run as (
   insert into app.runs (run_id, intent_id, recipe_id, status, queue_name, queue_seq, app_version, trace_id, oc_mode, sbx_mode, error,
     created_at, started_at, updated_at, ended_at)
@@ -81,12 +87,14 @@ where not n.failed;
 
 -- name: at_a_gate
 with new as materialized (
-  select 'ih_' || encode(sha256(convert_to(%(label)s::text || n, 'UTF8')), 'hex') as run_id, n, nextval('app.queue_position') as queue_seq,
+  select app.intent_id(b.body) as run_id, b.body, n, nextval('app.queue_position') as queue_seq,
     clock_timestamp() - n * interval '1 second' as t
-  from generate_series(%(first)s::integer, %(last)s::integer) as n order by n
+  from generate_series(%(first)s::integer, %(last)s::integer) as n
+    cross join lateral (select jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb)) as b (body)
+  order by n
 ), intent as (
   insert into app.intents (intent_id, body)
-  select run_id, jsonb_build_object('goal', %(label)s::text || ' ' || n, 'inputs', '{}'::jsonb, 'constraints', '{}'::jsonb) from new
+  select run_id, body from new
 ), run as (
   insert into app.runs (run_id, intent_id, recipe_id, status, queue_name, queue_seq, app_version, trace_id, oc_mode, sbx_mode, created_at, started_at, updated_at)
   select n.run_id, n.run_id, p.recipe_id, 'WAITING_INPUT', p.queue_name, n.queue_seq, app.setting('app_version'), md5(n.run_id), 'replay', 'mock', n.t, n.t, n.t
