@@ -26,11 +26,12 @@ create table app.settings (
   updated_at timestamptz not null default clock_timestamp()
 );
 comment on table app.settings is 'Engine-wide settings, one row each. Change them with app.put_setting.';
-comment on column app.settings.key is 'default_recipe, oc_mode, sbx_mode, app_version, test_database; clock_offset (seconds; only app.advance writes it); code_hash, code_objects (the replay); traces_until (epoch seconds; only app.take_ends writes it)';
+comment on column app.settings.key is 'default_recipe, oc_mode, sbx_mode, app_version, test_database; clock_offset (seconds; only app.advance writes it); code_hash, code_objects (the replay); traces_until (epoch seconds; only app.take_ends writes it); last_purge (epoch ms; only purges write it)';
 comment on column app.settings.value is 'Any JSON; its shape belongs to the key.';
 comment on column app.settings.updated_at is 'When the value was last written.';
 
 insert into app.settings (key, value) values
   ('oc_mode', '"replay"'),
   ('sbx_mode', '"mock"'),
-  ('app_version', '"0.1.0"');
+  ('app_version', '"0.1.0"'),
+  ('last_purge', 'null');

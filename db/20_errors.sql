@@ -1,6 +1,7 @@
 -- Errors: the lattice. SQL raises, everybody else only maps. SQLSTATE is PT and the HTTP status, as PostgREST uses it.
 --
 --   app.fail(sqlstate, code, message, details, hint)     the only place that raises
+--   app.is_passing(sqlstate) → boolean                   whether the same may work a moment later
 --   app.drift(field, existing, incoming) → jsonb         one entry of a drift list, or null when both are the same
 --
 -- MESSAGE is lower case text for people. DETAIL is JSON for programs: {"code": …, "details": [{path, message}] | "drift": [{field,
@@ -27,6 +28,18 @@ end
 $$;
 comment on function app.fail(text, text, text, jsonb, text) is
   'Raises an error of the lattice. sqlstate: PT400, PT404 or PT409. details: an array of {path, message}, or an object merged into DETAIL.';
+
+create or replace function app.is_passing(sqlstate text)
+returns boolean
+language sql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select $1 in ('40001', '40P01', '55P03') or left($1, 2) in ('53', '57', '58');
+$$;
+comment on function app.is_passing(text) is 'Whether an error says nothing about what was asked: conflicts, locks, resources, shutdowns. The few places that catch what comes pass these on.';
 
 create or replace function app.drift(field text, existing anyelement, incoming anyelement)
 returns jsonb

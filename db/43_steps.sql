@@ -43,17 +43,28 @@ as $$
 $$;
 comment on function app.run_context(text) is '{intent, outputs, gates} of a run: what conditions and maps look at.';
 
-create or replace function app.is_met(run_id text, condition text)
-returns boolean
-language sql
+create or replace function app.find_in_context(run_id text, path text)
+returns table (items jsonb, fault text)
+language plpgsql
 stable
-parallel safe
+parallel unsafe
 security invoker
 set search_path = ''
 as $$
-  select coalesce(jsonb_path_match(app.run_context(run_id), condition::jsonpath, '{}', true), false);
+begin
+  items := jsonb_path_query_array(app.run_context(run_id), path::jsonpath, '{}', true);
+  perform app.canonical_json(items); -- tasks are named by it
+  return next;
+exception when others then
+  -- a path that cannot be evaluated fails its step, and nobody else's: it runs within the calls of all runners
+  if app.is_passing(sqlstate) then
+    raise;
+  end if;
+  return query select null::jsonb, sqlerrm;
+end
 $$;
-comment on function app.is_met(text, text) is 'Whether a jsonpath predicate is true of the run''s context; what it cannot find is not true.';
+comment on function app.find_in_context(text, text) is
+  'What a jsonpath finds in the run''s context, as an array; what is not there is not found. Or the fault: what Postgres cannot evaluate, and items without a canonical text.';
 
 create or replace function app.graph_frontier(run_ids text[])
 returns table (run_id text, idx integer)
@@ -102,18 +113,25 @@ security invoker
 set search_path = ''
 as $$
 declare
+  broken integer[];
+  errors jsonb[];
   skipped integer[];
   gated integer[];
   free integer[];
   over app.lane_result[];
 begin
-  select array_agg(e.n) filter (where k.is_skipped), array_agg(e.n) filter (where c.is_gated and not k.is_skipped),
-    array_agg(e.n) filter (where not c.is_gated and not k.is_skipped)
-  into skipped, gated, free
+  select array_agg(e.n order by e.n) filter (where f.fault is not null),
+    array_agg(jsonb_build_object('code', 'bad_condition', 'message', format('%s: its condition cannot be evaluated: %s', c.step_id, f.fault), 'retryable', false)
+      order by e.n) filter (where f.fault is not null),
+    array_agg(e.n) filter (where f.items <> '[true]'), array_agg(e.n) filter (where c.is_gated and k.is_met), array_agg(e.n) filter (where not c.is_gated and k.is_met)
+  into broken, errors, skipped, gated, free
   from unnest(run_ids, idxs) with ordinality as e (run_id, idx, n)
     join app.runs as r on r.run_id = e.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = e.idx
-    cross join lateral (select c.condition is not null and not app.is_met(e.run_id, c.condition)) as k (is_skipped);
-  over := case when skipped is not null then
+    left join lateral (select l.* from app.find_in_context(e.run_id, c.condition) as l where c.condition is not null) as f on true
+    cross join lateral (select c.condition is null or coalesce(f.items = '[true]', false)) as k (is_met);
+  over := case when broken is not null then
+      app.fail_steps(array(select run_ids[n] from unnest(broken) as n), array(select idxs[n] from unnest(broken) as n), errors, t) end
+    || case when skipped is not null then
       app.skip_steps(array(select run_ids[n] from unnest(skipped) as n), array(select idxs[n] from unnest(skipped) as n), t) end
     || case when free is not null then
       app.start_steps(array(select run_ids[n] from unnest(free) as n), array(select idxs[n] from unnest(free) as n), t) end;
@@ -264,6 +282,24 @@ end
 $$;
 comment on function app.skip_steps(text[], integer[], timestamptz) is 'Steps whose condition is not met: SUCCESS without having run.';
 
+create or replace function app.fail_steps(run_ids text[], idxs integer[], errors jsonb[], t timestamptz)
+returns app.lane_result[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  perform app.begin_engine_steps(run_ids, idxs, t, false);
+  update app.run_steps as s set status = 'ERROR', ended_at = t, parked_at = null, error = e.error
+  from unnest(run_ids, idxs, errors) as e (run_id, idx, error)
+  where s.run_id = e.run_id and s.idx = e.idx and s.task_key = '' and s.status = 'PENDING' and s.parked_at is not null;
+  return array(select app.as_result(s, r, null, null) from app.newest_attempts(run_ids, idxs) as s join app.runs as r using (run_id));
+end
+$$;
+comment on function app.fail_steps(text[], integer[], jsonb[], timestamptz) is 'Steps that cannot begin: ERROR without having run.';
+
 create or replace function app.begin_sleeps(run_ids text[], idxs integer[], t timestamptz)
 returns app.lane_result[]
 language plpgsql
@@ -344,8 +380,10 @@ declare
 begin
   perform app.begin_engine_steps(run_ids, idxs, t, false);
   maps := app.judge_tasks(array(
-    select app.as_result(s, r, null, jsonb_path_query_array(app.run_context(s.run_id), c.fan_over::jsonpath, '{}', true))
-    from app.newest_attempts(run_ids, idxs) as s join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = s.idx), t);
+    select app.as_result(case when f.fault is null then s else jsonb_populate_record(s, jsonb_build_object('status', 'ERROR', 'error',
+      jsonb_build_object('code', 'bad_map', 'message', format('%s: its items cannot be found: %s', s.step_id, f.fault), 'retryable', false))) end, r, null, f.items)
+    from app.newest_attempts(run_ids, idxs) as s join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = s.idx
+      cross join lateral app.find_in_context(s.run_id, c.fan_over) as f), t);
   update app.run_steps as s set status = 'SUCCESS', ended_at = t, parked_at = null, output = '{"output": null, "tasks": []}'
   from unnest(maps) as m
   where s.run_id = m.run_id and s.idx = m.idx and s.task_key = '' and s.attempt = m.attempt and m.tasks = '[]' and m.status <> 'ERROR';

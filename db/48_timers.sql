@@ -17,6 +17,7 @@ declare
   t timestamptz := app.now();
   due app.timers[];
   m app.timers;
+  error jsonb;
 begin
   -- the first of all, not "one that is due": whoever expects a third to be due reads the table until it finds one
   if coalesce((select min(d.fire_at) from app.timers as d where d.fired_at is null and d.closed_at is null) > t, true) then
@@ -32,9 +33,15 @@ begin
     returning d as timer
   )
   select array_agg(f.timer order by (f.timer).fire_at, (f.timer).timer_id) into due from fired as f;
-  foreach m in array coalesce(due, '{}') loop
-    perform app.fire_timer(m, t);
-  end loop;
+  if app.try_timers(coalesce(due, '{}'), t) is not null then
+    -- each by itself: a run whose timer cannot fire ends, and keeps no other waiting
+    foreach m in array due loop
+      error := app.try_timers(array[m], t);
+      if error is not null then
+        perform app.fail_runs(array[m.run_id], array[error], t);
+      end if;
+    end loop;
+  end if;
   return coalesce(cardinality(due), 0);
 end
 $$;
@@ -71,6 +78,30 @@ begin
 end
 $$;
 comment on function app.fire_timer(app.timers, timestamptz) is 'What one due timer does; nothing when its run is over.';
+
+create or replace function app.try_timers(due app.timers[], t timestamptz)
+returns jsonb
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  m app.timers;
+begin
+  foreach m in array due loop
+    perform app.fire_timer(m, t);
+  end loop;
+  return null;
+exception when others then
+  if app.is_passing(sqlstate) then
+    raise;
+  end if;
+  return jsonb_build_object('code', 'timer_failed', 'message', format('its %s timer could not fire: %s', m.kind, sqlerrm), 'retryable', false);
+end
+$$;
+comment on function app.try_timers(app.timers[], timestamptz) is 'Fires these timers, all or none. Returns null, or the error of the one that could not fire.';
 
 create or replace function app.sleep_recipe()
 returns app.recipes

@@ -136,9 +136,9 @@ begin
   perform app.start_tick_run(schedule, tick, t);
   return 'started';
 exception when others then
-  -- the one place where the engine catches whatever comes: a schedule that cannot start must not keep every runner from working
+  -- a schedule that cannot start must not keep every runner from working
   get stacked diagnostics state = returned_sqlstate, said = message_text, told = pg_exception_detail;
-  if state in ('40001', '40P01', '55P03') or left(state, 2) in ('53', '57', '58') then
+  if app.is_passing(state) then
     return 'later'; -- a passing failure: the tick stays due
   end if;
   insert into app.schedule_ticks (name, tick_at, outcome, fired_at, error)

@@ -303,7 +303,10 @@ begin
   with gate as (
     insert into app.gates (run_id, gate_key, idx, kind, title, status, opened_at, answered_at, payload, round, task_key, on_expiry, expiry_answer, shows,
       shown_sha256, quorum, self_approval, from_handler)
-    select target, g.gate_key, g.idx, g.kind, g.title, g.status, g.opened_at, g.answered_at, g.payload, g.round, g.task_key, g.on_expiry, g.expiry_answer, g.shows,
+    select target, g.gate_key, g.idx, g.kind, g.title, g.status,
+      -- before a step that the fork has yet to enter it was answered ahead of time
+      case when exists (select from app.run_steps as s where s.run_id = target and s.idx = g.idx and s.task_key = '') then g.opened_at end,
+      g.answered_at, g.payload, g.round, g.task_key, g.on_expiry, g.expiry_answer, g.shows,
       g.shown_sha256, g.quorum, g.self_approval, g.from_handler
     from app.gates as g
     where g.run_id = source and g.status = 'ANSWERED' and (g.kind = 'input' or g.from_handler or g.payload ->> 'decision' is distinct from 'no')

@@ -127,6 +127,7 @@ begin
     'lane', r.lane, 'priority', r.priority, 'workload', r.workload, 'budget', r.budget, 'timeout_ms', r.timeout_ms, 'tenant_id', r.tenant_id,
     'trace_id', r.trace_id, 'started_by', r.started_by, 'app_version', r.app_version, 'oc_mode', r.oc_mode, 'sbx_mode', r.sbx_mode, 'created_at', r.created_at), t
   from app.run_headers(run_ids) as h join app.runs as r on r.run_id = h.run_id;
+  update app.settings as s set value = to_jsonb(app.epoch_ms(t)), updated_at = clock_timestamp() where s.key = 'last_purge';
   delete from app.run_steps as s where s.run_id = any (run_ids);
   delete from app.checkpoints as c where c.run_id = any (run_ids);
   delete from app.gate_replies as p where p.run_id = any (run_ids);
@@ -188,6 +189,10 @@ as $$
 declare
   known text[];
 begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    -- an older snapshot cannot see the tombstones of purges since, but a lock on what they wrote fails with 40001
+    perform from app.settings as s where s.key = 'last_purge' for share;
+  end if;
   select array_agg(p.run_id) into known from app.purged_runs as p where p.run_id = any (array(select s.run_id from unnest(started) as s));
   if known is null then
     return started;

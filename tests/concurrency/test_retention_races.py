@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from psycopg import Connection, IsolationLevel
+from psycopg.errors import SerializationFailure
 from psycopg.types.json import Jsonb
 
 from .session_support import (
@@ -78,6 +79,26 @@ def test_a_start_that_waits_for_the_purge_of_its_run_is_a_replay(
     b.commit()
     assert answer["isReplay"] is True and "purgedAt" in answer
     assert (status(conn, run_id), count(conn, "select count(*) from app.run_steps")) == ("missing", 0)
+    assert broken_laws(conn) == []
+
+
+@pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
+def test_a_start_with_an_older_snapshot_fails_and_is_a_replay_the_next_time(
+    conn: Connection[Any], two: tuple[Session, Session], level: IsolationLevel
+) -> None:
+    """It cannot see the tombstone, and must not start the run a second time."""
+    run_id = finished(conn, "old")
+    a, b = two
+    b.connection.isolation_level = level
+    b.value("select count(*) as answer from app.runs")
+    assert a.value(PURGE)["purged"] == 1
+    a.commit()
+    with pytest.raises(SerializationFailure):
+        b.value(START, run_id)
+    b.rollback()
+    assert b.value(START, run_id)["isReplay"] is True
+    b.commit()
+    assert status(conn, run_id) == "missing"
     assert broken_laws(conn) == []
 
 
