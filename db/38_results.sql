@@ -4,7 +4,7 @@
 --           a WAITING one has wait {seq, kind, name, ms | gate} instead: the handler sleeps or asks, and its attempt is parked
 --
 -- Whatever way they come, one set of rules holds them (app.v_arguments, shape result). JSON is read by every rule, which is handy at a prompt and costs some
--- 100 µs a result. The types of a row say most of it already, so a plain success costs next to nothing.
+-- 100 µs a result. The types of a row say most of it already, so a plain success costs next to nothing. An output travels to every later step, so it is small.
 
 create or replace function app.read_results(results jsonb)
 returns app.result[]
@@ -40,6 +40,7 @@ begin
   from unnest(results) as r
   where not coalesce(r.status = 'SUCCESS' and octet_length(r.run_id) between 1 and 200 and octet_length(r.task_key) <= 64 and octet_length(r.queue_name) between 1 and 40
     and r.msg_id > 0 and r.read_ct >= 0 and r.idx between 0 and 999999 and r.attempt between 1 and 999999 and r.artifacts is null and r.error is null and r.wait is null
+    and (r.output is null or pg_column_size(r.output) <= 1048576)
     and (r.tasks is null or jsonb_typeof(r.tasks) = 'array')
     and (r.span_id is null or (length(r.span_id) = 16 and translate(r.span_id, '0123456789abcdef', '') = '')), false);
   if others is not null then
@@ -90,6 +91,8 @@ begin
         where (a.value ? 'inline') = (jsonb_typeof(a.value -> 'body') is not distinct from 'string')
         union all
         select format('results[%s].%s', r.ordinality - 1, w.path), w.message from app.wait_faults(r.value) as w where r.value ->> 'status' = 'WAITING'
+        union all
+        select format('results[%s].output', r.ordinality - 1), 'is larger than 1 MiB: put what is large into an artifact' where pg_column_size(r.value -> 'output') > 1048576
       ) as f (path, message)));
 end
 $$;
