@@ -112,15 +112,18 @@ security invoker
 set search_path = ''
 as $$
 declare
+  wanted constant jsonb := '{"name": "sleep", "description": "A run that does nothing but sleep (app.sleep_run).", "queue": "controlQ", "steps": [
+    {"stepId": "sleep-before-sleep", "sleep": {"ms": 0}}, {"stepId": "sleep-after-sleep", "sleep": {"input": "sleepMS"}}]}';
   recipe app.recipes;
-  put jsonb;
 begin
-  select r.* into recipe from app.recipes as r where r.name = 'sleep' and r.status = 'active' and r.queue_name = 'controlQ';
+  -- not whatever is active under this name: somebody else may have a recipe to sleep, too
+  select r.* into recipe from app.recipes as r where r.name = 'sleep' and r.queue_name = 'controlQ' and r.body -> 'steps' = wanted -> 'steps' order by r.version limit 1;
   if not found then
-    put := app.put_recipe('{"name": "sleep", "description": "A run that does nothing but sleep (app.sleep_run).", "queue": "controlQ", "steps": [
-      {"stepId": "sleep-before-sleep", "sleep": {"ms": 0}}, {"stepId": "sleep-after-sleep", "sleep": {"input": "sleepMS"}}]}');
-    perform app.activate_recipe('sleep', (put ->> 'version')::integer);
-    select r.* into recipe from app.recipes as r where r.name = 'sleep' and r.version = (put ->> 'version')::integer;
+    perform app.put_recipe(wanted);
+    select r.* into recipe from app.recipes as r where r.name = 'sleep' order by r.version desc limit 1;
+    if not exists (select from app.recipes as r where r.name = 'sleep' and r.status = 'active') then
+      perform app.activate_recipe('sleep', recipe.version);
+    end if;
   end if;
   return recipe;
 end

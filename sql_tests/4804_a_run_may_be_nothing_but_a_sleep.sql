@@ -1,6 +1,6 @@
 -- sleep_run: a run under the caller's id that wakes at its start plus its duration, whoever is alive by then.
 begin;
-select plan(16);
+select plan(18);
 
 select app.sleep_run('sleep_1', 60000) as header \gset
 select is((:'header'::jsonb) ->> 'workflowID', 'sleep_1', 'the id is the caller''s');
@@ -16,5 +16,10 @@ select app.advance('59 seconds'), app_test.recover() \g /dev/null
 select is(app_test.status_of('sleep_1'), 'PENDING', 'not early');
 select app.advance('1 second'), app_test.recover() \g /dev/null
 select results_eq($$select (step_id || ' ' || app_test.status_of(run_id)) collate "default" from app.artifacts where run_id = 'sleep_1' order by artifact_id$$, array['sleep-before-sleep SUCCESS', 'sleep-after-sleep SUCCESS'], 'and then it is over');
+
+select app.put_recipe('{"name": "sleep", "queue": "controlQ", "steps": [{"stepId": "Mine", "handler": "h"}]}') ->> 'version' as mine \gset
+select app.activate_recipe('sleep', :mine) \g /dev/null
+select is(app.sleep_run('sleep_2', 60000) ->> 'status', 'PENDING', 'whoever else has a recipe of this name, a sleep sleeps');
+select is((select version from app.recipes where name = 'sleep' and status = 'active'), :mine, 'and theirs stays active');
 select is_empty('select * from app.v_invariants');
 rollback;
