@@ -175,17 +175,22 @@ begin
       join app.run_steps as own on own.run_id = p.run_id and own.idx = p.idx and own.task_key = '' and own.attempt = p.attempt
       cross join lateral (
         select count(*) as n, count(*) filter (where k.status = 'ERROR') as failed, count(*) filter (where k.status = 'SUCCESS') as good,
-          (array_agg(k.error order by o.place, k.task_idx) filter (where k.status = 'ERROR'))[1] as error,
-          jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by o.place, k.task_idx) as tasks
+          (array_agg(k.error order by o.place, k.task_idx) filter (where k.status = 'ERROR'))[1] as error, coalesce(max(k.size), 0) > 67108864 as is_too_large,
+          jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by o.place, k.task_idx)
+            filter (where coalesce(k.size, 0) <= 67108864) as tasks
         from (
-          select distinct on (s.task_key) s.* from app.run_steps as s
-          where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' and (own.input is null or own.input -> 'taskKeys' ? s.task_key)
-          order by s.task_key, s.attempt desc) as k
+          select t.task_key, t.task_idx, t.status, t.output, t.error, sum(octet_length(t.output::text)) over () as size
+          from (
+            select distinct on (s.task_key) s.* from app.run_steps as s
+            where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' and (own.input is null or own.input -> 'taskKeys' ? s.task_key)
+            order by s.task_key, s.attempt desc) as t) as k
           left join jsonb_array_elements_text(own.input -> 'taskKeys') with ordinality as o (task_key, place) on o.task_key = k.task_key) as x
   ), ended as (
-    update app.run_steps as s set status = case when o.good = o.n then 'SUCCESS' else 'ERROR' end, tasks_open = 0, parked_at = null, ended_at = t,
+    update app.run_steps as s set status = case when o.good = o.n and not o.is_too_large then 'SUCCESS' else 'ERROR' end, tasks_open = 0, parked_at = null, ended_at = t,
       output = jsonb_build_object('output', o.output, 'tasks', o.tasks),
-      error = case when o.good < o.n then jsonb_build_object('code', coalesce(o.error ->> 'code', 'task_failed'),
+      error = case when o.is_too_large then jsonb_build_object('code', 'output_too_large',
+          'message', 'the outputs of its tasks are more than 64 MiB: put what is large into artifacts', 'retryable', false)
+        when o.good < o.n then jsonb_build_object('code', coalesce(o.error ->> 'code', 'task_failed'),
         'message', format('%s of %s tasks failed: %s', o.failed, o.n, coalesce(o.error ->> 'message', 'cancelled')), 'retryable', false) end
     from outcome as o
     where s.run_id = o.run_id and s.idx = o.idx and s.task_key = '' and s.attempt = o.attempt and s.status = 'PENDING'
@@ -197,4 +202,4 @@ begin
   return over;
 end
 $$;
-comment on function app.end_parents(app.lane_result[], timestamptz) is 'Ends steps whose tasks are all final: SUCCESS when every task succeeded, else ERROR with the first failure. The output is {output, tasks}.';
+comment on function app.end_parents(app.lane_result[], timestamptz) is 'Ends steps whose tasks are all final: SUCCESS when every task succeeded, else ERROR with the first failure, and when their outputs together are more than 64 MiB. The output is {output, tasks}.';
