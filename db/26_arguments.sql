@@ -252,7 +252,7 @@ from (values
   ('artifact', 'name', 'string', true, 1, 1000, '\S', null),
   ('artifact', 'mediaType', 'string', false, 1, 200, '^\S+/\S.*$', null),
   ('artifact', 'inline', 'any', false, null, null, null, null),
-  ('artifact', 'body', 'string', false, null, null, '^([A-Za-z0-9+/]{4}\s*)*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\s*$', null),
+  ('artifact', 'body', 'string', false, null, null, '^([A-Za-z0-9+/]{4}[ \t\n\r]*)*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?[ \t\n\r]*$', null),
   ('lease', 'queue', 'string', true, 1, 40, null, null),
   ('lease', 'msgId', 'integer', true, 1, 9223372036854775807, null, null),
   ('lease', 'readCt', 'integer', true, 0, 2147483647, null, null),

@@ -47,11 +47,34 @@ as $$
 begin
   perform path::jsonpath;
   return true;
-exception when syntax_error or invalid_text_representation or invalid_regular_expression or feature_not_supported then
-  return false; -- only the cast can tell, before Postgres 16
+exception when syntax_error or data_exception or feature_not_supported then
+  return false; -- only the cast can tell, before Postgres 16; data_exception: numbers and texts that it cannot hold
 end
 $$;
 comment on function app.is_jsonpath(text) is 'True when the text is a jsonpath.';
+
+create or replace function app.jsonpath_fault(path text)
+returns text
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  bare text;
+begin
+  if not app.is_jsonpath(path) then
+    return 'is not a jsonpath';
+  end if;
+  -- as Postgres prints it, names of variables and keys are quoted: what stands in quotes goes
+  bare := regexp_replace(path::jsonpath::text, '"(\\.|[^"\\])*"', '""', 'g');
+  return case
+    when bare like '%$""%' then 'must not use variables: nothing gives them a value'
+    when bare like '%.**%.**%.**%' then 'must not have more than two **: each looks at everything below what the one before it found' end;
+end
+$$;
+comment on function app.jsonpath_fault(text) is 'Why a text cannot be a condition or find the items of a map, or null.';
 
 create or replace function app.part_faults(at text, shape text, value jsonb)
 returns table (path text, message text)
@@ -71,8 +94,9 @@ as $$
   union all
   select at || '.gates', 'goes instead of gate, not beside it' where shape = 'step' and nullif(value -> 'gate', 'null') is not null and nullif(value -> 'gates', 'null') is not null
   union all
-  select at || '.' || k.key, 'is not a jsonpath' from unnest(array['when', 'over']) as k (key)
-  where jsonb_typeof(value -> k.key) = 'string' and not app.is_jsonpath(value ->> k.key)
+  select at || '.' || k.key, j.fault
+  from unnest(array['when', 'over']) as k (key) cross join lateral app.jsonpath_fault(value ->> k.key) as j (fault)
+  where jsonb_typeof(value -> k.key) = 'string' and j.fault is not null
   union all
   select at, 'must have exactly one of ms and input' where shape = 'sleep' and num_nonnulls(nullif(value -> 'ms', 'null'), nullif(value -> 'input', 'null')) <> 1
   union all
@@ -94,6 +118,42 @@ as $$
 $$;
 comment on function app.part_faults(text, text, jsonb) is 'What the shape alone cannot say of one object inside a recipe.';
 
+create or replace function app.steps_waited_for(recipe jsonb)
+returns table (place bigint, waited_for bit varying)
+language plpgsql
+immutable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+declare
+  steps jsonb := case jsonb_typeof(recipe -> 'steps') when 'array' then recipe -> 'steps' else '[]' end;
+  none bit varying := repeat('0', jsonb_array_length(steps));
+  sets bit varying[] := '{}'; -- of each step so far, a bit for each step of the recipe
+  places jsonb := '{}';
+  step jsonb;
+  need integer;
+begin
+  if jsonb_array_length(steps) > 1000 then
+    return; -- refused for that
+  end if;
+  for step, place in select s.value, s.ordinality from jsonb_array_elements(steps) with ordinality as s order by s.ordinality loop
+    waited_for := none;
+    if jsonb_typeof(step -> 'needs') = 'array' then
+      for need in select (places ->> (n.value #>> '{}'))::integer from jsonb_array_elements(step -> 'needs') as n loop
+        waited_for := waited_for | coalesce(set_bit(sets[need], need - 1, 1), none);
+      end loop;
+    elsif place > 1 then
+      waited_for := set_bit(sets[place - 1], (place - 2)::integer, 1);
+    end if;
+    sets[place] := waited_for;
+    places := places || jsonb_build_object(coalesce(step ->> 'stepId', ''), place);
+    return next;
+  end loop;
+end
+$$;
+comment on function app.steps_waited_for(jsonb) is 'For each step of a recipe the steps before it that it needs, directly or through others: a bit for each place.';
+
 create or replace function app.recipe_faults(recipe jsonb)
 returns table (path text, message text)
 language sql
@@ -112,12 +172,12 @@ as $$
   ), twice (path, name) as (
     select step.at || '.stepId', 'step ' || step.step_id from step
     union all select part.at || '.key', 'gate ' || (part.value ->> 'key') from part where part.shape = 'gate'
-  ), named (path, place, name) as (
+  ), named (path, place, name, is_shown) as (
     -- steps that a step names: those before it
-    select format('%s.needs[%s]', step.at, n.ordinality - 1), step.place, n.value #>> '{}'
+    select format('%s.needs[%s]', step.at, n.ordinality - 1), step.place, n.value #>> '{}', false
     from step cross join lateral jsonb_array_elements(case jsonb_typeof(step.value -> 'needs') when 'array' then step.value -> 'needs' else '[]' end) with ordinality as n
     union all
-    select format('%s.shows[%s]', part.at, n.ordinality - 1), step.place, n.value #>> '{}'
+    select format('%s.shows[%s]', part.at, n.ordinality - 1), step.place, n.value #>> '{}', true
     from part join step on part.at like step.at || '.%'
       cross join lateral jsonb_array_elements(case jsonb_typeof(part.value -> 'shows') when 'array' then part.value -> 'shows' else '[]' end) with ordinality as n
     where part.shape = 'gate'
@@ -136,6 +196,11 @@ as $$
   select named.path, format('must name an earlier step, not %s', coalesce(named.name, 'null'))
   from named where not exists (select from step where step.step_id = named.name and step.place < named.place)
   union all
+  select named.path, format('must name a step that %s needs, directly or through others: %s may end while the gate is open, and change what it shows', gated.step_id, named.name)
+  from named join step as gated on gated.place = named.place join step as shown on shown.step_id = named.name and shown.place < named.place
+    join app.steps_waited_for(recipe) as w on w.place = named.place
+  where named.is_shown and get_bit(w.waited_for, (shown.place - 1)::integer) = 0
+  union all
   select f.path, f.message from part cross join lateral app.part_faults(part.at, part.shape, part.value) as f where jsonb_typeof(part.value) = 'object';
 $$;
 comment on function app.recipe_faults(jsonb) is 'Every fault of a recipe, at any depth.';
@@ -148,6 +213,7 @@ parallel unsafe
 security invoker
 set search_path = ''
 as $$
+  -- jitter is rounded: what is too small for a double is 0
   with step as (
     select (s.ordinality - 1)::integer as idx, s.value, s.value ->> 'stepId' as step_id from jsonb_array_elements(recipe -> 'steps') with ordinality as s
   )
@@ -163,13 +229,13 @@ as $$
     s.value ->> 'when', gate is not null or coalesce(jsonb_array_length(gates), 0) > 0, (s.value #>> '{sleep,ms}')::bigint, s.value #>> '{sleep,input}',
     coalesce((retry ->> 'maxAttempts')::integer, 1), coalesce((retry #>> '{backoff,initialMS}')::bigint, 0),
     coalesce((retry #>> '{backoff,factor}')::double precision, 2), coalesce((retry #>> '{backoff,maxMS}')::bigint, 60000),
-    coalesce((retry #>> '{backoff,jitter}')::double precision, 0.1),
+    coalesce(round((retry #>> '{backoff,jitter}')::numeric, 300)::double precision, 0.1),
     array(select jsonb_array_elements_text(nullif(retry -> 'retryableCodes', 'null'))), (s.value ->> 'timeoutMS')::integer,
     fan ->> 'queue', fan ->> 'handler', case when fan is not null then coalesce((fan ->> 'maxTasks')::integer, 1000) end, fan ->> 'over',
     case when fan is not null then coalesce(fan ->> 'join', 'all') end,
     coalesce((fan_retry ->> 'maxAttempts')::integer, 1), coalesce((fan_retry #>> '{backoff,initialMS}')::bigint, 0),
     coalesce((fan_retry #>> '{backoff,factor}')::double precision, 2), coalesce((fan_retry #>> '{backoff,maxMS}')::bigint, 60000),
-    coalesce((fan_retry #>> '{backoff,jitter}')::double precision, 0.1),
+    coalesce(round((fan_retry #>> '{backoff,jitter}')::numeric, 300)::double precision, 0.1),
     array(select jsonb_array_elements_text(nullif(fan_retry -> 'retryableCodes', 'null'))), (fan ->> 'timeoutMS')::integer
   from step as s
     cross join lateral (select nullif(s.value -> 'retry', 'null'), nullif(s.value -> 'gate', 'null'), nullif(s.value -> 'gates', 'null'),

@@ -111,6 +111,10 @@ as $$
   select 'wait.ms', 'is required' where result #>> '{wait,kind}' = 'sleep' and nullif(result #> '{wait,ms}', 'null') is null
   union all
   -- a handler's gate is a gate of a recipe, named by the wait
+  select 'wait.name', app.fault(result #> '{wait,name}', 'string', false, null, null, a.pattern, null) from app.v_arguments as a
+  where a.shape = 'gate' and a.path = 'key' and result #>> '{wait,kind}' = 'gate' and jsonb_typeof(result #> '{wait,name}') = 'string'
+    and result #>> '{wait,name}' ~ '\S' and result #>> '{wait,name}' !~ a.pattern
+  union all
   select 'wait.gate.' || f.path, f.message
   from (select case jsonb_typeof(result #> '{wait,gate}') when 'object' then result #> '{wait,gate}' else '{}' end || '{"key": "k"}') as g (gate)
     cross join lateral app.faults('gate', jsonb_build_array(g.gate), '') as f

@@ -313,7 +313,8 @@ begin
   reply := app.reply_gate(approve_plan.run_id, 'approve-plan',
     jsonb_strip_nulls(jsonb_build_object('decision', approve_plan.decision, 'approvedBy', approve_plan.approved_by, 'notes', approve_plan.notes)),
     coalesce(approve_plan.dedupe_key, 'approve-plan' || coalesce((
-      select case when g.round > 1 then '#' || g.round else '' end || case when g.quorum > 1 then '/' || approve_plan.approved_by else '' end
+      select case when g.round > 1 then '#' || g.round else '' end
+        || case when g.quorum > 1 then '/' || case when length(approve_plan.approved_by) > 200 then app.sha256_hex(approve_plan.approved_by) else approve_plan.approved_by end else '' end
       from app.runs as r cross join lateral app.find_gate(r, 'approve-plan') as g where r.run_id = approve_plan.run_id), '')),
     approve_plan.approved_by, approve_plan.shown_sha256);
   return jsonb_build_object('accepted', true, 'workflowID', approve_plan.run_id, 'approvedAt', reply -> 'repliedAt', 'isReplay', reply -> 'isReplay')

@@ -37,9 +37,9 @@ begin
       when first > last then format('has a range that runs backwards: %s', term)
       when step = 0 then format('has a step of 0: %s', term) end;
     exit when fault is not null;
-    accepted := accepted || array(select generate_series(first, last, step));
+    accepted := accepted || array(select v from generate_series(first, last, step) as v where v <> all (accepted)); -- 60 at most, however many terms
   end loop;
-  accepted := array(select distinct v from unnest(accepted) as v order by v);
+  accepted := array(select v from unnest(accepted) as v order by v);
   return next;
 end
 $$;
@@ -54,9 +54,13 @@ security invoker
 set search_path = ''
 as $$
 declare
-  plain text := btrim(lower(expression), E' \t\r\n');
+  plain text;
   parts text[];
 begin
+  if length(expression) > 1000 then
+    return; -- longer than an expression may be (26): not read at all
+  end if;
+  plain := btrim(lower(expression), E' \t\r\n');
   parts := regexp_split_to_array(case plain when '@hourly' then '0 * * * *' when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
     when '@weekly' then '0 0 * * 0' when '@monthly' then '0 0 1 * *' when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *' else plain end, '\s+');
   if cardinality(parts) = 5 then
@@ -69,7 +73,7 @@ begin
   end if;
 end
 $$;
-comment on function app.cron_fields(text) is 'The five fields of a cron expression, read; no row when there are not five.';
+comment on function app.cron_fields(text) is 'The five fields of a cron expression, read; no row when there are not five, or it is too long.';
 
 create or replace function app.cron_faults(expression text, name text)
 returns table (path text, message text)
@@ -81,7 +85,7 @@ set search_path = ''
 as $$
 begin
   return query select cron_faults.name || '.' || f.name, f.fault from app.cron_fields(expression) as f where f.fault is not null;
-  if expression ~ '\S' and not exists (select from app.cron_fields(expression)) then
+  if length(expression) <= 1000 and expression ~ '\S' and not exists (select from app.cron_fields(expression)) then
     return query select cron_faults.name,
       'must have five fields (minute hour day-of-month month day-of-week), or be @hourly, @daily, @weekly, @monthly or @yearly';
   end if;

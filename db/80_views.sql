@@ -137,14 +137,16 @@ comment on view app.v_ops_workers is 'Workers, whether they are alive, and what 
 
 create or replace view app.v_gates_open as
 select g.run_id, g.gate_key, g.kind, g.title, c.step_id as before_step, g.opened_at, g.expires_at, r.partition_key, r.tenant_id,
-  case g.gate_key when 'approve-plan' then format('select app.approve_plan(%L, approved_by => ''me''', g.run_id)
-    else format('select app.reply_gate(%L, %L, payload => %L, dedupe_key => ''1'', origin => ''me''', g.run_id, g.gate_key,
-      case g.kind when 'approval' then '{"decision": "yes"}' else '{}' end) end
-    || case when g.shown_sha256 is not null then format(', shown_sha256 => %L', g.shown_sha256) else '' end || ')' as answer_with,
+  -- who answers stands in the call once: each has keys of their own, and new ones in each round
+  case when g.expires_at <= app.now() then 'select app.recover()'
+    when g.gate_key = 'approve-plan' then format('select app.approve_plan(%L, approved_by => ''me''%s)', g.run_id, s.shown)
+    else format('select app.reply_gate(%L, %L, payload => %L, dedupe_key => left(''%s/'' || o.me, 256), origin => o.me%s) from (values (''me'')) as o (me)', g.run_id, g.gate_key,
+      case g.kind when 'approval' then '{"decision": "yes"}' else '{}' end, g.round, s.shown) end as answer_with,
   g.shown_sha256, g.quorum - app.counted(g, g.shown_sha256) as missing
 from app.gates as g join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = g.idx
+  cross join lateral (select case when g.shown_sha256 is not null then format(', shown_sha256 => %L', g.shown_sha256) else '' end) as s (shown)
 where g.status = 'OPEN';
-comment on view app.v_gates_open is 'Gates that wait for a human, with the call that answers each. missing: how many have to answer yet; before_step: for a gate of a handler, its own step.';
+comment on view app.v_gates_open is 'Gates that wait for a human, with the call that answers each (put your name for me), or that ends one whose time is over. missing: how many have to answer yet; before_step: for a gate of a handler, its own step.';
 
 create or replace view app.v_state_machine as
 select t.entity, t.from_status, t.to_status, t.action from app.run_transitions as t;

@@ -49,9 +49,13 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select row(run.run_id, run.status, format('waits for a human at the gate %s%s%s%s', g.gate_key, coalesce(': ' || g.title, ''),
-      case when v.missing > 1 then format(' (%s more have to say yes)', v.missing) else '' end,
-      case when n.others > 0 then format(', and at %s more', n.others) else '' end), 'a human', g.opened_at, g.expires_at, v.answer_with)::app.explanation
+  select case when g.expires_at <= app.now() then
+      row(run.run_id, run.status, format('the time to answer the gate %s is over, any live worker ends it: sisu runner --app-version %s', g.gate_key, run.app_version),
+        'the clock', g.opened_at, g.expires_at, v.answer_with)::app.explanation
+    else
+      row(run.run_id, run.status, format('waits for a human at the gate %s%s%s%s', g.gate_key, coalesce(': ' || g.title, ''),
+        case when v.missing > 1 then format(' (%s more have to say yes)', v.missing) else '' end,
+        case when n.others > 0 then format(', and at %s more', n.others) else '' end), 'a human', g.opened_at, g.expires_at, v.answer_with)::app.explanation end
   from app.gates as g
     cross join lateral (select o.* from app.v_gates_open as o where o.run_id = g.run_id and o.gate_key = g.gate_key limit 1) as v
     cross join lateral (select count(*) - 1 as others from app.gates as o where o.run_id = run.run_id and o.status || '' = 'OPEN') as n
@@ -95,6 +99,19 @@ as $$
 $$;
 comment on function app.next_token(text, text, integer, integer) is 'When a token of a rate is free again (of a whole queue: key null); null when one is free now.';
 
+create or replace function app.raise_limit(call text, shape text, path text, value bigint)
+returns text
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select format(call, least(2 * value, a.highest)) from app.v_arguments as a
+  where a.shape = raise_limit.shape and a.path = raise_limit.path and value < a.highest;
+$$;
+comment on function app.raise_limit(text, text, text, bigint) is 'A call with twice this limit in the place of its %s, or the highest that there may be; null when there is no higher one.';
+
 create or replace function app.explain_limits(rules app.queues, partition_limit integer, key text)
 returns table (reason text, held_by text, next_at timestamptz, unblock text)
 language sql
@@ -107,16 +124,17 @@ as $$
     select l.partition_key, l.worker, l.run_id from app.leases() as l where l.queue_name = rules.queue_name
   ), full_of (place, reason, runs, next_at, unblock) as (
     select 1, format('waits for a slot, the limit %s of the queue is reached', rules.max_running), array_agg(l.run_id order by l.run_id), null::timestamptz,
-      format('select app.set_limits(%L, ''{"maxRunning": %s}'', actor => ''me'', reason => ''…'')', rules.queue_name, 2 * rules.max_running)
+      app.raise_limit(format('select app.set_limits(%L, ''{"maxRunning": %%s}'', actor => ''me'', reason => ''…'')', rules.queue_name), 'limits', 'maxRunning', rules.max_running)
     from lease as l having count(*) >= rules.max_running
     union all
     select 2, format('waits for a slot, the limit %s of its partition is reached', coalesce(partition_limit, rules.max_running_per_partition)),
       array_agg(l.run_id order by l.run_id), null,
-      format('select app.set_partition(%L, %L, ''{"maxRunning": %s}'', actor => ''me'', reason => ''…'')', rules.queue_name, key, 2 * coalesce(partition_limit, rules.max_running_per_partition))
+      app.raise_limit(format('select app.set_partition(%L, %L, ''{"maxRunning": %%s}'', actor => ''me'', reason => ''…'')', rules.queue_name, replace(key, '%', '%%')),
+        'partition_options', 'maxRunning', coalesce(partition_limit, rules.max_running_per_partition))
     from lease as l where l.partition_key = key having count(*) >= coalesce(partition_limit, rules.max_running_per_partition)
     union all
     select 3, format('its rate limit of %s in %s s is used up', v.rate, v.seconds), null, v.next_at,
-      format('select app.set_limits(%L, ''{"%s": {"limit": %s, "seconds": %s}}'', actor => ''me'', reason => ''…'')', rules.queue_name, v.name, 2 * v.rate, v.seconds)
+      app.raise_limit(format('select app.set_limits(%L, ''{"%s": {"limit": %%s, "seconds": %s}}'', actor => ''me'', reason => ''…'')', rules.queue_name, v.name, v.seconds), 'rate', 'limit', v.rate)
     from (values
       ('rate', rules.rate_limit, rules.rate_seconds, app.next_token(rules.queue_name, null, rules.rate_limit, rules.rate_seconds)),
       ('ratePerPartition', rules.rate_limit_per_partition, rules.rate_seconds_per_partition,
@@ -125,7 +143,7 @@ as $$
     union all
     select 4, format('waits for a slot, every worker that is there has reached the limit of %s', rules.max_running_per_worker),
       (select array_agg(l.run_id order by l.run_id) from lease as l), null,
-      format('select app.set_limits(%L, ''{"maxRunningPerWorker": %s}'', actor => ''me'', reason => ''…'')', rules.queue_name, 2 * rules.max_running_per_worker)
+      app.raise_limit(format('select app.set_limits(%L, ''{"maxRunningPerWorker": %%s}'', actor => ''me'', reason => ''…'')', rules.queue_name), 'limits', 'maxRunningPerWorker', rules.max_running_per_worker)
     where rules.max_running_per_worker is not null and not exists (
       select from app.workers as w
       where rules.queue_name = any (w.queues) and app.is_alive(w) and (select count(*) from lease as l where l.worker = w.worker) < rules.max_running_per_worker)

@@ -207,6 +207,22 @@ end
 $$;
 comment on function app.page_step(text, integer, text) is 'One step, or one task of it: attempts (newest 20) with input, output and artifact references, and checkpoints. PT404.';
 
+create or replace function app.as_text(body bytea)
+returns text
+language plpgsql
+immutable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+begin
+  return convert_from(body, 'UTF8');
+exception when character_not_in_repertoire or untranslatable_character then
+  return null; -- only the conversion can tell
+end
+$$;
+comment on function app.as_text(bytea) is 'Bytes as text; null when they are not UTF-8, or hold a NUL, whatever they call themselves.';
+
 create or replace function app.gate_exhibits(run_id text, gate_key text)
 returns table (artifact_id bigint, step_id text, kind text, name text, media_type text, size bigint, sha256 text, body text)
 language plpgsql
@@ -220,7 +236,7 @@ begin
   return query
     select e.artifact_id, e.step_id, e.kind, e.name, e.media_type, e.size, e.sha256,
       case when e.size <= 200000 and (e.inline is not null or e.media_type ~ '^(text/|application/json)') then
-        coalesce(e.inline::text, (select convert_from(b.body, 'UTF8') from app.artifact_blobs as b where b.sha256 = e.sha256)) end
+        coalesce(e.inline::text, (select app.as_text(b.body) from app.artifact_blobs as b where b.sha256 = e.sha256)) end
     from (
       select a.* from app.gates as g
         join lateral (
@@ -233,4 +249,4 @@ begin
     order by e.artifact_id;
 end
 $$;
-comment on function app.gate_exhibits(text, text) is 'The artifacts of the steps that a gate shows, at most 50, with their text where it is text of up to 200000 bytes. PT404.';
+comment on function app.gate_exhibits(text, text) is 'The artifacts of the steps that a gate shows, at most 50, with their text where it is text (UTF-8 without a NUL) of up to 200000 bytes. PT404.';

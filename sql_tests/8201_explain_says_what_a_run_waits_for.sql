@@ -43,7 +43,7 @@ select is(pg_temp.times(:'gated'), (select row(opened_at, expires_at)::text from
 select unblock from app.explain_run(:'gated') \gset
 :unblock \g /dev/null
 select app_test.finish_step() \g /dev/null
-select is(pg_temp.explained(:'gated'), format('WAITING_INPUT | waits for a human at the gate ask | a human | select app.reply_gate(%L, ''ask'', payload => ''{}'', dedupe_key => ''1'', origin => ''me'')', :'gated'), 'the call that was named unblocked it; another gate without a title or an end');
+select is(pg_temp.explained(:'gated'), format('WAITING_INPUT | waits for a human at the gate ask | a human | select app.reply_gate(%L, ''ask'', payload => ''{}'', dedupe_key => left(''1/'' || o.me, 256), origin => o.me) from (values (''me'')) as o (me)', :'gated'), 'the call that was named unblocked it; another gate without a title or an end');
 select is((select next_at from app.explain_run(:'gated')), null, 'nothing comes by itself');
 
 -- the clock

@@ -33,7 +33,7 @@ def say_sync(ctx: StepContext) -> None:
 async def checkpoints(ctx: StepContext) -> str:
     """Two checkpoints around a wait for a human."""
     await ctx.step("first", lambda: "a secret value")
-    await ctx.wait_for("ok?")
+    await ctx.wait_for("ok")
     return str(await ctx.step("second", lambda: 2))
 
 

@@ -172,7 +172,7 @@ def test_a_step_that_waits_is_one_span(dsn: str, client: Client, receiver: Recei
     run_id = start(client)
     run_until_idle(dsn, receiver.url)
     assert client.run(run_id)["status"] == "WAITING_INPUT" and receiver.of(run_id) == []
-    client.reply_gate(run_id, "ok?", {}, "once", "ann")
+    client.reply_gate(run_id, "ok", {}, "once", "ann")
     run_until_idle(dsn, receiver.url, name=SECOND)
     (span,) = steps_of(receiver, run_id).values()
     began = client.steps(run_id)[0]["startedAt"]
