@@ -60,6 +60,11 @@ class Attempts:
         """Begin the lane's current attempt; an async handler without an await also ends here."""
         lane.running = True
         lane.began = time.monotonic()
+        if lane.fault is not None:
+            _log.warning("context.unreadable", run=lane.attempt.run_id, step=lane.attempt.step_id)
+            lane.span = None
+            self._end(lane, failure(lane.fault))
+            return
         handler = self._registry.get(lane.attempt.handler)
         context = None if self._desk.tracer is None else self._desk.tracer.begin(lane)
         if handler is None or handler.awaits:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +21,11 @@ from functools import partial
 from typing import Any, NoReturn
 
 from .artifacts import as_json
+from .json_text import written
 from .models import JSON, Artifact, StepError
 from .places import Place, Places, Task
 
 _LONGEST_NAME = 128
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _inside: ContextVar[str | None] = ContextVar("sisu_step", default=None)
 
 
@@ -139,8 +138,8 @@ class Ledger:
     def written(self, place: Place, **facts: JSON) -> str:
         """The entry as `app.checkpoint` takes it. Raises StepError `result_rejected` for what is not JSON."""
         try:
-            return _encode({"seq": place.seq, "kind": place.kind, "name": place.name, **facts})
-        except (TypeError, ValueError, RecursionError) as error:
+            return written({"seq": place.seq, "kind": place.kind, "name": place.name, **facts})
+        except (TypeError, ValueError) as error:
             raise StepError("result_rejected", f"its result is not JSON: {error}", retryable=False) from error
 
     def ended(self, raised: BaseException | None) -> BaseException | None:

@@ -8,13 +8,14 @@ queue; it keeps its slot from the claim to the answer of the commit that ends it
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .counters import Counters
-from .models import JSON, Assignment, RecipeRef
+from .models import JSON, Assignment, RecipeRef, StepError
 
 if TYPE_CHECKING:
     from .telemetry.spans import Span, StepSpan
@@ -53,7 +54,7 @@ class Flag:
 
 class Lane:
     """One claimed lane with the attempt that it is at. `name` is what names it to the database, `head` the
-    same as the beginning of a row of `app.result` in an array.
+    same as the beginning of a row of `app.result` in an array. `fault` says why its context cannot be read.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Lane:
         "cancelled",
         "context",
         "doomed",
+        "fault",
         "head",
         "key",
         "leased",
@@ -75,7 +77,10 @@ class Lane:
     def __init__(self, attempt: Assignment) -> None:
         self.attempt = attempt
         self.key: LaneKey = (attempt.queue_name, attempt.msg_id, attempt.read_ct)
-        self.context: dict[str, JSON] = attempt.context or {}
+        self.context: dict[str, JSON] = {}
+        self.fault: StepError | None = None
+        if attempt.context is not None:
+            self._read(attempt.context)
         recipe = self.context.get("recipe") or {}
         self.recipe = RecipeRef(
             recipe.get("name", ""), recipe.get("version", 0), recipe.get("settings") or {}
@@ -103,7 +108,7 @@ class Lane:
         """
         finished = self.attempt
         if attempt.context is not None:
-            self.context = attempt.context
+            self._read(attempt.context)
         elif not finished.task_key and finished.step_id != attempt.step_id:
             # a new dict: a handler may have kept the one before
             self.context["outputs"] = {**(self.context.get("outputs") or {}), finished.step_id: output}
@@ -112,6 +117,13 @@ class Lane:
         self.attempt = attempt
         if self.cancelled.is_set():
             self.cancelled = Flag()
+
+    def _read(self, context: str) -> None:
+        try:
+            self.context = json.loads(context)
+        except (ValueError, RecursionError) as error:
+            message = f"the intent and the outputs before this step cannot be read: {error}"
+            self.fault = StepError("context_unreadable", message, retryable=False)
 
     def lease(self) -> dict[str, JSON]:
         """The lease as `app.heartbeat` and `app.release` take it."""

@@ -189,7 +189,9 @@ class StepContext:
 
 
 class Assignment(NamedTuple):
-    """One row of `app.work`; the field order is the column order of `app.assignment`."""
+    """One row of `app.work`; the field order is the column order of `app.assignment`. `context` is JSON text:
+    each lane reads its own.
+    """
 
     outcome: str
     run_id: str
@@ -202,7 +204,7 @@ class Assignment(NamedTuple):
     read_ct: int
     handler: str
     timeout_ms: int | None
-    context: dict[str, JSON] | None
+    context: str | None
     reason: str | None
 
 

@@ -10,7 +10,7 @@ select app.register_worker(worker => %(worker)s, info => %(info)s::jsonb);
 select app.retire_worker(worker => %(worker)s);
 
 -- name: work
-select outcome, run_id, step_id, idx, task_key, attempt, queue_name, msg_id, read_ct, handler, timeout_ms, context, reason
+select outcome, run_id, step_id, idx, task_key, attempt, queue_name, msg_id, read_ct, handler, timeout_ms, context::text, reason
   from app.work_rows(worker => %(worker)s, results => %(results)s::app.result[], want => %(want)s::jsonb);
 
 -- name: heartbeat

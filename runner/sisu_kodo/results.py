@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from .artifacts import as_json
+from .json_text import written
 from .lanes import Lane, Result, quoted
 from .models import JSON, StepError, StepResult
 
 _LONGEST_MESSAGE = 10_000
+_LONGEST_OUTPUT = 1024 * 1024
 _RARE = ("tasks", "artifacts", "error", "wait")
 _MORE = "," * (len(_RARE) - 1)
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def success(value: Any) -> dict[str, JSON]:
@@ -52,11 +52,13 @@ def encoded(lane: Lane, report: dict[str, JSON]) -> Result:
 
 
 def result_of(lane: Lane, report: dict[str, JSON]) -> Result:
-    """The result as JSON text. Raises StepError `result_rejected` for what is not JSON."""
+    """The result as JSON text. Raises StepError `result_rejected` for what `written` refuses, and for an
+    output of more than 1 MiB.
+    """
     span = None if lane.span is None else lane.span.ended(report)
     try:
         result = Result(lane, _text(lane, report), report.get("output"))
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         message = f"the handler's result is not JSON: {error}"
         raise StepError("result_rejected", message, retryable=False) from error
     result.span = span
@@ -84,10 +86,23 @@ def _text(lane: Lane, report: dict[str, JSON]) -> str:
     receipt = "t" if get("receipt") else ""
     more = _MORE if report.keys().isdisjoint(_RARE) else ",".join(_json(get(name)) for name in _RARE)
     return (
-        f"{lane.head},{at.idx},{at.attempt},{report['status']},{_json(get('output'))}"
+        f"{lane.head},{at.idx},{at.attempt},{report['status']},{_output(get('output'))}"
         f',{get("spanId") or ""},{receipt},{more})"'
     )
 
 
 def _json(value: JSON) -> str:
-    return "" if value is None else quoted(_encode(value))
+    return "" if value is None else quoted(written(value))
+
+
+def _output(value: JSON) -> str:
+    if value is None:
+        return ""
+    text = written(value)
+    if len(text) > _LONGEST_OUTPUT:
+        message = (
+            f"the output is {len(text)} bytes of JSON, more than {_LONGEST_OUTPUT}: large results belong in "
+            "artifacts, of the StepResult or by ctx.emit"
+        )
+        raise StepError("result_rejected", message, retryable=False)
+    return quoted(text)

@@ -6,13 +6,14 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import psycopg
+from fastapi import APIRouter
 from psycopg import sql
 
 from sisu_kodo import database
@@ -65,13 +66,13 @@ def settings(dsn: str, **more: Any) -> HttpSettings:
 
 
 @contextmanager
-def serving(dsn: str, **more: Any) -> Iterator[Api]:
-    """A server of these settings on a free port, stopped in order at the end."""
+def serving(dsn: str, pages: Sequence[APIRouter] = (), **more: Any) -> Iterator[Api]:
+    """A server of these settings and pages on a free port, stopped in order at the end."""
     wanted = settings(dsn, **more)
     with closing(database.connect(dsn)) as conn:
         row = conn.execute(query("arguments")).fetchone()
     assert row is not None
-    application = Application(wanted, row[0])
+    application = Application(wanted, row[0], pages)
     own = listening("127.0.0.1", 0, "PORT")
     url = f"http://127.0.0.1:{own.getsockname()[1]}"
     one = server(

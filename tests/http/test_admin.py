@@ -161,7 +161,7 @@ def test_fenced_commits_are_counted() -> None:
     from sisu_kodo.models import Assignment
 
     desk = Desk({"q": 2}, 1)
-    row = Assignment("assigned", "r", "S", 0, "", 2, "q", 1, 0, "h", None, {}, None)
+    row = Assignment("assigned", "r", "S", 0, "", 2, "q", 1, 0, "h", None, "{}", None)
     desk.settle(Call([], {"q": 1}), [row])
     lane = next(iter(desk.lanes.values()))
     assert isinstance(lane, Lane)

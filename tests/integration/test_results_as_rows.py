@@ -47,7 +47,7 @@ def test_postgres_reads_what_a_runner_writes(
 ) -> None:
     texts = []
     for (run_id, task_key, queue, msg_id, read_ct, idx), report in sent:
-        step: tuple[Any, ...] = ("S", idx, task_key, 1, queue, msg_id, read_ct, "h", None, {}, None)
+        step: tuple[Any, ...] = ("S", idx, task_key, 1, queue, msg_id, read_ct, "h", None, "{}", None)
         texts.append(result_of(Lane(Assignment("assigned", run_id, *step)), report).text)
     rows = conn.execute(READ, [as_array(texts)]).fetchall()
     expected = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -353,3 +354,33 @@ class _CountingWorker(Worker):
 
         vars(connection)["execute"] = counting
         return connection
+
+
+@pytest.mark.parametrize("output", ["1e5000", "[" * 3000 + "]" * 3000], ids=["huge", "deep"])
+def test_an_output_that_no_runner_can_read_fails_alone(
+    dsn: str, config: Config, client: Client, conn: Database, registry: Registry, output: str
+) -> None:
+    @registry.handler("fine")
+    async def fine(ctx: StepContext) -> str:
+        return "fine"
+
+    put(client, {"handler": "fine"}, {"handler": "fine", "retry": {"maxAttempts": 3}})
+    bad = start(client, "poison")
+    info = {"appVersion": config.app_version, "queues": ["intentQ"], "concurrency": 1}
+    conn.execute("select app.register_worker('another', %s::jsonb)", (json.dumps(info),))
+    want = json.dumps({"queues": {"intentQ": 1}, "appVersion": config.app_version})
+    lane = scalar(
+        conn,
+        """select jsonb_build_object('runId', run_id, 'taskKey', task_key, 'queue', queue_name,
+             'msgId', msg_id, 'readCt', read_ct, 'idx', idx, 'attempt', attempt, 'status', 'SUCCESS')
+           from app.work('another', '[]', %s::jsonb)""",
+        want,
+    )
+    report = json.dumps([lane]).replace("}", f', "output": {output}}}')
+    conn.execute("select app.work('another', %s::jsonb, '{\"drain\": true}')", (report,))
+    good = start_many(client, 5)
+    assert execute(dsn, config, registry) == 0
+    assert client.run(bad)["error"]["code"] == "context_unreadable"
+    assert {client.run(run_id)["status"] for run_id in good} == {"SUCCESS"}
+    attempts = "select array_agg(status || attempt order by idx) from app.run_steps where run_id = %s"
+    assert scalar(conn, attempts, bad) == ["SUCCESS1", "ERROR1"]

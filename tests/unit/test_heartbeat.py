@@ -28,7 +28,7 @@ class Stopped:
 @pytest.fixture
 def lane() -> Lane:
     """A lane at its second step."""
-    held = Lane(Assignment("assigned", "run", "S1", 1, "", 1, "intentQ", 7, 0, "h", None, {}, None))
+    held = Lane(Assignment("assigned", "run", "S1", 1, "", 1, "intentQ", 7, 0, "h", None, "{}", None))
     held.running = True
     return held
 

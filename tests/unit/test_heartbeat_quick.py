@@ -34,7 +34,7 @@ class Connection:
 
 
 def lane(desk: Desk, number: int, run_id: str, began: float, running: bool = True) -> None:
-    one = Lane(Assignment("assigned", run_id, "S", 0, "", 1, "intentQ", number, 0, "h", None, {}, None))
+    one = Lane(Assignment("assigned", run_id, "S", 0, "", 1, "intentQ", number, 0, "h", None, "{}", None))
     one.began, one.running = began, running
     one.leased -= 10  # old enough for every beat to ask for it
     desk.lanes[one.key] = one

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sisu_kodo.errors import BadRequest
-from sisu_kodo.ui.forms import Form, filled
+from sisu_kodo.ui.forms import Form, filled, json_object
 
 SCHEMA = {
     "type": "object",
@@ -47,3 +47,40 @@ def test_what_does_not_fit_is_named() -> None:
     assert fault["path"] == "kg" and "maximum of 9" in fault["message"]
     (fault,) = faults(**{"in.carrier": "rocket", "in.kg": "2"})
     assert fault["path"] == "carrier"
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "1e999", "9" * 400, "1_0", "1,5"])
+@pytest.mark.parametrize("kind", ["number", "integer"])
+def test_a_number_is_finite(number: str, kind: str) -> None:
+    with pytest.raises(BadRequest) as refusal:
+        filled({"type": "object", "properties": {"n": {"type": kind}}}, form(n=number), "")
+    assert refusal.value.details == [{"path": "n", "message": "must be a number"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"a": "\\u0000"}', "n.a"),
+        ('{"a": {"b": "\\ud800"}}', "n.a.b"),
+        ('{"a": NaN}', "n"),
+        ('{"a": -Infinity}', "n"),
+        ('{"a": 1e999}', "n"),
+        ('{"a": 1, "a": 2}', "n.a"),
+        ('{"a": ' + "[" * 5000 + "]" * 5000 + "}", "n"),
+        ("{", "n"),
+    ],
+)
+def test_json_is_read_as_strictly_as_a_body(text: str, path: str) -> None:
+    with pytest.raises(BadRequest) as refusal:
+        filled({"type": "object", "properties": {"n": {"type": "object"}}}, form(n=text), "")
+    assert [fault["path"] for fault in refusal.value.details] == [path]
+    with pytest.raises(BadRequest) as refusal:
+        json_object(form(n=text), "n")
+    assert [fault["path"] for fault in refusal.value.details] == [path]
+
+
+def test_json_keeps_its_types() -> None:
+    assert json_object(form(n='{"a": 12345678901234567890, "b": [1.5, true]}'), "n") == {
+        "a": 12345678901234567890,
+        "b": [1.5, True],
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import replace
@@ -25,7 +26,7 @@ SPAN = "," + attempt_span_id("ih_1", 0, "", 1) + ","
 
 
 def _assignment(outcome: str = "assigned", idx: int = 0, task_key: str = "", **context: Any) -> Assignment:
-    known = {"traceId": TRACE, **context} if outcome == "assigned" else None
+    known = json.dumps({"traceId": TRACE, **context}) if outcome == "assigned" else None
     return Assignment(outcome, "ih_1", f"S{idx}", idx, task_key, 1, "intentQ", 7, 0, "h", None, known, None)
 
 

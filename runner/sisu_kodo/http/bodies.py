@@ -47,13 +47,17 @@ def as_object(raw: bytes) -> str:
         raise _malformed(f"is not UTF-8 at byte {error.start}") from None
     if not text.strip(" \t\r\n"):
         return "{}"
-    value, doubled = _parse(text)
-    if not isinstance(value, dict):
+    if not isinstance(read_value(text), dict):
         raise refused([("", "must be an object")])
-    faults = [*doubled, *_unstorable(value, text)]
-    if faults:
-        raise refused(faults)
     return text
+
+
+def read_value(text: str) -> Any:
+    """The value of a JSON text that Postgres can store. Raises BadRequest naming every fault."""
+    value, doubled = _parse(text)
+    if faults := [*doubled, *_unstorable(value, text)]:
+        raise refused(faults)
+    return value
 
 
 def refused(faults: list[tuple[str, str]]) -> BadRequest:
@@ -95,7 +99,7 @@ def _parse(text: str) -> tuple[Any, list[tuple[str, str]]]:
         value = json.loads(
             text,
             object_pairs_hook=pairs,
-            parse_int=_number,
+            parse_int=_integer,
             parse_float=_number,
             parse_constant=_constant,
         )
@@ -117,11 +121,16 @@ def _number(text: str) -> float:
     return value
 
 
+def _integer(text: str) -> int:
+    _number(text)
+    return int(text)
+
+
 def _constant(text: str) -> float:
     raise _malformed(f"is not JSON: {text} is no number")
 
 
-def _unstorable(value: dict[str, Any], text: str) -> Iterator[tuple[str, str]]:
+def _unstorable(value: Any, text: str) -> Iterator[tuple[str, str]]:
     """Levels beyond the deepest, NUL and lone surrogates; a body that cannot have any is not walked."""
     strings = _SUSPECT.search(text) is not None
     if not strings and text.count("{") + text.count("[") <= DEEPEST:

@@ -9,6 +9,7 @@ The schema helps people to type: what a form says is held to it here, what comes
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +21,8 @@ from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 from starlette.requests import Request
 
-from ..http.bodies import TooLarge, checked_text, refused
+from ..errors import BadRequest
+from ..http.bodies import TooLarge, checked_text, read_value, refused
 from ..http.shim import Shim
 from .people import check_same_origin
 
@@ -177,8 +179,8 @@ def filled(schema: Any, form: Form, prefix: str) -> dict[str, Any]:
         elif raw:
             try:
                 made[field.name] = _value(field, raw, schema["properties"][field.name])
-            except ValueError:
-                faults.append((field.name, "must be JSON" if field.kind == "json" else "must be a number"))
+            except BadRequest as refusal:
+                faults += [(fault["path"], fault["message"]) for fault in refusal.details]
         elif field.required:
             faults.append((field.name, "is required"))
     if not faults:
@@ -201,24 +203,39 @@ def _misfits(schema: Any, made: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _value(field: Field, raw: str, schema: dict[str, Any]) -> Any:
+    """What a field says. Raises BadRequest naming it."""
     if field.kind == "number":
-        return int(raw) if schema.get("type") == "integer" else float(raw)
+        return _number(field.name, raw, is_whole=schema.get("type") == "integer")
     if field.kind == "list":
         return [line.strip() for line in raw.splitlines() if line.strip()]
     if field.kind == "json":
-        return json.loads(raw)
+        return _json(field.name, raw)
     if field.kind == "select":
         return next((choice for choice in schema["enum"] if str(choice) == raw), raw)
     return raw
 
 
+def _number(name: str, raw: str, is_whole: bool) -> float:
+    try:
+        number = float(raw)
+        if not math.isfinite(number) or "_" in raw:
+            raise ValueError
+        return int(raw) if is_whole else number
+    except ValueError:
+        raise refused([(name, "must be a number")]) from None
+
+
+def _json(name: str, raw: str) -> Any:
+    try:
+        return read_value(raw)
+    except BadRequest as refusal:
+        faults = [(f"{name}.{each['path']}".rstrip("."), each["message"]) for each in refusal.details]
+        raise refused(faults) from None
+
+
 def json_object(form: Form, name: str) -> dict[str, Any]:
     """A field that holds a JSON object; empty is {}. Raises BadRequest."""
-    raw = form.text(name) or "{}"
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise refused([(name, f"is not JSON: {str(error)[:200]}")]) from None
+    value = _json(name, form.text(name) or "{}")
     if not isinstance(value, dict):
         raise refused([(name, "must be an object")])
     return value
