@@ -116,9 +116,9 @@ def test_only_one_chapter_knows_pgmq(path: Path) -> None:
 
 @each_file()
 def test_errors_are_not_caught(path: Path) -> None:
-    """An exception block is a subtransaction: around shared roles, where only a cast tells, around what a recipe
-    or a schedule says should happen (what cannot be done ends its own run and stops no runner), and around the
-    bytes of an artifact, of which only the conversion tells whether they are the text they claim to be."""
+    """An exception block is a subtransaction: around shared roles, where only a cast tells, around what a
+    recipe or a schedule says should happen (what cannot be done ends its own run and stops no runner), and
+    around bytes of an artifact, of which only the conversion tells whether they are the text they claim."""
     code = code_of(path.read_text(encoding="utf-8")).lower()
     caught = re.findall(r"\bexception\s+when\b", code)
     allowed = {"00_schema", "32_recipes", "43_steps", "48_timers", "56_cron", "58_ticks", "86_pages"}
