@@ -69,6 +69,16 @@ def test_the_time_is_up_at_last(api: Api) -> None:
     assert api.get(f"/api/runs/{run}/gates?wait=0.3").json() == []
 
 
+@pytest.mark.parametrize("name", ["wait", "since"])
+def test_a_number_is_written_in_decimal_digits(api: Api, name: str) -> None:
+    run = api.run()
+    for value in ("1_0", "%2B5", "%205", "٥", "inf", "nan", "0x5", "1e999", "", "-1"):
+        for path in (f"/api/runs/{run}", f"/api/runs/{run}/gates"):
+            answer = api.get(f"{path}?{name}={value}")
+            assert answer.status_code == 400, (value, answer.text)
+            assert [fault["path"] for fault in answer.json()["details"]] == [name], value
+
+
 def test_a_gate_that_opens_ends_the_wait(api: Api, conn: psycopg.Connection[Any]) -> None:
     run = api.run(recipe="gated")
     answer, seconds = meanwhile(lambda: work(conn), lambda: api.get(f"/api/runs/{run}/gates?wait=20"))

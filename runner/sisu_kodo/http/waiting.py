@@ -7,6 +7,7 @@ call waits for the next change, unless somebody is asked for already. A run that
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,16 +15,33 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Query
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from ..client import TERMINAL
 from .answers import matches, tag_of
 from .shim import Shim
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+def _plain(value: Any) -> Any:
+    """A number as JSON writes it; Python would also read `1_0` and `+5`."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise PydanticCustomError("number", "must be a number in decimal digits")
+    return value
+
+
+_Plain = BeforeValidator(_plain)
 Wait = Annotated[
-    float, Query(ge=0, le=60, description="Wait up to so many seconds for an answer that says something new.")
+    float,
+    Query(ge=0, le=60, description="Wait up to so many seconds for an answer that says something new."),
+    _Plain,
 ]
-Since = Annotated[int | None, Query(ge=0, le=2**53, description="updatedAt that the caller knows; for wait.")]
+Since = Annotated[
+    int | None, Query(ge=0, le=2**53, description="updatedAt that the caller knows; for wait."), _Plain
+]
 
 
 @dataclass(frozen=True)
