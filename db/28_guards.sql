@@ -84,10 +84,10 @@ set enable_seqscan = off
 as $$
 begin
   -- a run id holds no slash: queue/…, schedule/… and retention/… are control actions on what is no run
-  if exists (select from new_rows as n where not exists (select from app.runs as r where r.run_id = n.run_id))
+  if exists (select from new_rows as n where (select true from app.runs as r where r.run_id = n.run_id) is null)
     and exists (
       select from new_rows as n
-      where not exists (select from app.runs as r where r.run_id = n.run_id)
+      where (select true from app.runs as r where r.run_id = n.run_id) is null
         and (tg_table_name <> 'artifacts' or n.step_id <> 'OPS' or n.run_id !~ '^(queue|schedule|retention)/.'))
   then
     perform app.fail('PT404', 'run_not_found', format('a row of app.%s belongs to no run', tg_table_name));

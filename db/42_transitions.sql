@@ -186,7 +186,12 @@ begin
   if coalesce(cardinality(failed), 0) = 0 then
     return null;
   end if;
-  with policy as (
+  with spent as materialized (
+    -- once for each run with a budget, not for each of its tasks
+    select r.run_id, (select count(*) from app.run_steps as s where s.run_id = r.run_id and not s.lost)
+      + (select count(*) from app.timers as m where m.run_id = r.run_id and m.kind = 'retry' and coalesce(m.fired_at, m.closed_at) is null) as n
+    from app.runs as r where r.run_id = any (array(select f.run_id from unnest(failed) as f)) and r.budget is not null
+  ), policy as (
     select f as f, f.task_key = '' as is_step, c.*, r.budget,
       (select count(*) from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key
          and s.status = 'ERROR' and not s.lost and s.ended_at >= coalesce(r.reopened_at, '-infinity')
@@ -195,9 +200,7 @@ begin
       f.error ->> 'code' = 'cancelled' and exists (
         select from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
           and s.enqueued_at < r.reopened_at) as told_to_stop,
-      (select count(*) from app.run_steps as s where r.budget is not null and s.run_id = f.run_id and not s.lost)
-        + (select count(*) from app.timers as m where r.budget is not null and m.run_id = f.run_id and m.kind = 'retry' and coalesce(m.fired_at, m.closed_at) is null)
-        + row_number() over (partition by f.run_id) - 1 as used_by_run
+      coalesce((select k.n from spent as k where k.run_id = f.run_id), 0) + row_number() over (partition by f.run_id) - 1 as used_by_run
     from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
   ), verdict as (
     select p.f as l,

@@ -57,9 +57,7 @@ begin
   return next;
 exception when others then
   -- a path that cannot be evaluated fails its step, and nobody else's: it runs within the calls of all runners
-  if app.is_passing(sqlstate) then
-    raise;
-  end if;
+  if app.is_passing(sqlstate) then raise; end if;
   return query select null::jsonb, sqlerrm;
 end
 $$;
@@ -347,6 +345,7 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   over app.lane_result[];
@@ -354,7 +353,9 @@ begin
   with ended as (
     update app.run_steps as s set status = 'SUCCESS', ended_at = t, parked_at = null, output = jsonb_build_object('wokeAt', app.epoch_ms(t))
     from unnest(run_ids, idxs) as e (run_id, idx)
-    where s.run_id = e.run_id and s.idx = e.idx and s.task_key = '' and s.status = 'PENDING' and s.parked_at is not null
+      cross join lateral (
+        select p.ctid from app.run_steps as p where p.run_id = e.run_id and p.idx = e.idx and p.task_key = '' and p.status = 'PENDING' and p.parked_at is not null limit 1) as o
+    where s.ctid = o.ctid
     returning s as step
   )
   select array_agg(app.as_result(e.step, r, jsonb_build_array(jsonb_build_object('kind', 'json_diagnostic', 'name', 'sleep.json', 'inline',

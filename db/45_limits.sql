@@ -128,7 +128,9 @@ set plan_cache_mode = force_generic_plan
 as $$
   select k.key, coalesce(p.weight, 1), m.room
   from unnest(keys) with ordinality as k (key, ordinality)
-    left join app.partitions as p on p.queue_name = rules.queue_name and p.partition_key = k.key
+    -- a probe for each of them, however many partitions have a row
+    left join lateral (
+      select o.weight, o.max_running, o.paused_at from app.partitions as o where o.queue_name = rules.queue_name and o.partition_key = k.key limit 1) as p on true
     left join unnest(busy, running) as b (key, running) on b.key = k.key
     cross join lateral (
       select least(2147483647, coalesce(p.max_running, rules.max_running_per_partition) - coalesce(b.running, 0),

@@ -24,9 +24,9 @@ as $$
   from app.artifacts as a
     join (
       select distinct on (s.idx, s.task_key) s.idx, s.task_key, s.attempt from app.run_steps as s
-      where s.run_id = shown_sha256.run_id and s.step_id = any (shows) and s.status = 'SUCCESS' order by s.idx, s.task_key, s.attempt desc) as s
+      where cardinality(shows) > 0 and s.run_id = shown_sha256.run_id and s.step_id = any (shows) and s.status = 'SUCCESS' order by s.idx, s.task_key, s.attempt desc) as s
       on s.idx = a.step_idx and s.task_key = a.task_key and s.attempt = a.attempt
-  where a.run_id = shown_sha256.run_id;
+  where cardinality(shows) > 0 and a.run_id = shown_sha256.run_id;
 $$;
 comment on function app.shown_sha256(text, text[]) is 'sha256 over the artifacts that these steps of a run left, in order; null when there is nothing to show.';
 

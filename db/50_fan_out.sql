@@ -43,6 +43,7 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   idle app.lane_result[];
@@ -83,10 +84,14 @@ begin
       tasks_open = case when l.run_status not in ('PENDING', 'WAITING_INPUT') then 0 when f.open > 0 then f.open else s.tasks_open end,
       parked_at = case when f.open > 0 then null else s.parked_at end,
       input = case when f.is_moved or exists (
-        select from app.run_steps as o where o.run_id = l.run_id and o.idx = l.idx and o.task_key <> '' and not coalesce(f.keys, '[]') ? o.task_key)
+        select o.task_key from app.run_steps as o where o.run_id = l.run_id and o.idx = l.idx and o.task_key <> ''
+        except select k.key collate "C" from jsonb_array_elements_text(f.keys) as k (key))
         then jsonb_build_object('taskKeys', coalesce(f.keys, '[]')) end
     from unnest(lanes) as l left join fan as f on f.run_id = l.run_id and f.idx = l.idx
-    where s.run_id = l.run_id and s.idx = l.idx and s.task_key = '' and s.attempt = l.attempt
+      -- here and below: a probe for each, as in app.accept_results
+      cross join lateral (
+        select p.ctid from app.run_steps as p where p.run_id = l.run_id and p.idx = l.idx and p.task_key = '' and p.attempt = l.attempt limit 1) as place
+    where s.ctid = place.ctid
   )
   select array_agg(l) filter (where l.run_status in ('PENDING', 'WAITING_INPUT') and f.open = 0), (select array_agg(distinct new.queue_name) from new)
   into idle, woken from unnest(lanes) as l left join fan as f on f.run_id = l.run_id and f.idx = l.idx;
@@ -103,6 +108,7 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   complete app.lane_result[];
@@ -113,16 +119,18 @@ begin
     return null;
   end if;
   with parent as (
-    select s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open, count(*)::integer as n, min(f.run_status) as run_status, min(f.recipe_id) as recipe_id,
+    select s.ctid as place, s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open, count(*)::integer as n, min(f.run_status) as run_status, min(f.recipe_id) as recipe_id,
       bool_and(f.is_chain) as is_chain, bool_or(c.fan_join = 'firstFailure' and f.status = 'ERROR') as is_broken
     from unnest(finals) as f
-      join app.run_steps as s on s.run_id = f.run_id and s.idx = f.idx and s.task_key = '' and s.status = 'PENDING' and s.tasks_open > 0
-        and (s.input is null or s.input -> 'taskKeys' ? f.task_key)
+      cross join lateral (
+        select p.ctid, p.run_id, p.idx, p.attempt, p.step_id, p.output, p.tasks_open from app.run_steps as p
+        where p.run_id = f.run_id and p.idx = f.idx and p.task_key = '' and p.status = 'PENDING' and p.tasks_open > 0
+          and (p.input is null or p.input -> 'taskKeys' ? f.task_key) limit 1) as s
       join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx
-    group by s.run_id, s.idx, s.task_key, s.attempt
+    group by s.ctid, s.run_id, s.idx, s.attempt, s.step_id, s.output, s.tasks_open
   ), counted as (
     update app.run_steps as s set tasks_open = p.tasks_open - p.n from parent as p
-    where p.tasks_open > p.n and not p.is_broken and s.run_id = p.run_id and s.idx = p.idx and s.task_key = '' and s.attempt = p.attempt
+    where p.tasks_open > p.n and not p.is_broken and s.ctid = p.place
   )
   select array_agg(row(p.run_id, p.idx, '', p.attempt, p.step_id, null, null, null, 'SUCCESS', p.output, null, null, false, null, null,
     p.run_status, p.recipe_id, p.is_chain, null, null, null)::app.lane_result), array_agg(p.run_id) filter (where p.is_broken and p.tasks_open > p.n),
@@ -162,6 +170,7 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   over app.lane_result[];
@@ -170,21 +179,24 @@ begin
     return null;
   end if;
   with outcome as (
-    select p.run_id, p.idx, p.attempt, p.step_id, p.output, p.run_status, p.recipe_id, p.is_chain, x.*
+    select own.ctid as place, p.output, p.run_status, p.recipe_id, p.is_chain, x.*
     from unnest(parents) as p
-      join app.run_steps as own on own.run_id = p.run_id and own.idx = p.idx and own.task_key = '' and own.attempt = p.attempt
+      cross join lateral (
+        select o.ctid, o.input from app.run_steps as o where o.run_id = p.run_id and o.idx = p.idx and o.task_key = '' and o.attempt = p.attempt limit 1) as own
       cross join lateral (
         select count(*) as n, count(*) filter (where k.status = 'ERROR') as failed, count(*) filter (where k.status = 'SUCCESS') as good,
-          (array_agg(k.error order by o.place, k.task_idx) filter (where k.status = 'ERROR'))[1] as error, coalesce(max(k.size), 0) > 67108864 as is_too_large,
-          jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by o.place, k.task_idx)
+          (array_agg(k.error order by k.place, k.task_idx) filter (where k.status = 'ERROR'))[1] as error, coalesce(max(k.size), 0) > 67108864 as is_too_large,
+          jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by k.place, k.task_idx)
             filter (where coalesce(k.size, 0) <= 67108864) as tasks
         from (
-          select t.task_key, t.task_idx, t.status, t.output, t.error, sum(octet_length(t.output::text)) over () as size
+          select t.*, o.place, sum(octet_length(t.output::text)) over () as size
           from (
-            select distinct on (s.task_key) s.* from app.run_steps as s
-            where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> '' and (own.input is null or own.input -> 'taskKeys' ? s.task_key)
-            order by s.task_key, s.attempt desc) as t) as k
-          left join jsonb_array_elements_text(own.input -> 'taskKeys') with ordinality as o (task_key, place) on o.task_key = k.task_key) as x
+              select distinct on (s.task_key) s.task_key, s.task_idx, s.status, s.output, s.error from app.run_steps as s
+              where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> ''
+              order by s.task_key, s.attempt desc) as t
+            left join jsonb_array_elements_text(own.input -> 'taskKeys') with ordinality as o (task_key, place) on o.task_key = t.task_key
+          -- joined, not asked for by ?, which goes through all names for each
+          where own.input is null or o.place is not null) as k) as x
   ), ended as (
     update app.run_steps as s set status = case when o.good = o.n and not o.is_too_large then 'SUCCESS' else 'ERROR' end, tasks_open = 0, parked_at = null, ended_at = t,
       output = jsonb_build_object('output', o.output, 'tasks', o.tasks),
@@ -193,7 +205,7 @@ begin
         when o.good < o.n then jsonb_build_object('code', coalesce(o.error ->> 'code', 'task_failed'),
         'message', format('%s of %s tasks failed: %s', o.failed, o.n, coalesce(o.error ->> 'message', 'cancelled')), 'retryable', false) end
     from outcome as o
-    where s.run_id = o.run_id and s.idx = o.idx and s.task_key = '' and s.attempt = o.attempt and s.status = 'PENDING'
+    where s.ctid = o.place and s.status = 'PENDING'
     returning s.*, o.run_status, o.recipe_id, o.is_chain
   )
   select array_agg(row(e.run_id, e.idx, '', e.attempt, e.step_id, null, null, null, e.status, e.output, null, null, false, e.error, null,

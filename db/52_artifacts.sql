@@ -99,9 +99,9 @@ security invoker
 set search_path = ''
 as $$
   insert into app.artifacts (run_id, step_id, idx, kind, name, media_type, size, sha256, inline, created_at)
+  -- 999 is the place of an empty step's
   select audit.target, 'OPS', (
-      -- 999 is the place of an empty step's
-      select k.n + (k.n >= 999)::integer from (select count(*)::integer as n from app.artifacts as a where a.run_id = audit.target and a.step_id = 'OPS' and a.step_idx is null) as k),
+      select (count(*) + (count(*) >= 999)::integer)::integer from app.artifacts as a where a.run_id = audit.target and a.step_id = 'OPS' and a.step_idx is null),
     'json_diagnostic', op || '.json', 'application/json', length(b.body), app.sha256_hex(b.body), d.inline, t
   from (
       select jsonb_build_object('op', op, 'actor', actor, 'reason', reason, 'at', app.epoch_ms(t))

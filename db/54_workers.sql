@@ -18,6 +18,7 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   t timestamptz := app.now();
@@ -31,7 +32,7 @@ begin
     select r.run_id from app.runs as r where r.run_id = any (array(select l.run_id from unnest(lost) as l))
     order by r.run_id for no key update skip locked);
   with attempt as (
-    select s.run_id, s.idx, s.task_key, s.attempt, q.max_recoveries,
+    select s.ctid as place, q.max_recoveries,
       r.status in ('PENDING', 'WAITING_INPUT') and (s.task_key = '' or app.is_wanted(s.run_id, s.idx, s.task_key)) as goes_on,
       (select count(*) from app.run_steps as a
        where a.run_id = s.run_id and a.idx = s.idx and a.task_key = s.task_key
@@ -41,7 +42,10 @@ begin
            where b.run_id = s.run_id and b.idx = s.idx and b.task_key = s.task_key and b.attempt < s.attempt
              and not (b.status = 'ERROR' and b.lost and b.error ->> 'code' = 'lease_expired')), 0)) as in_a_row
     from unnest(lost) as l
-      join app.run_steps as s on s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
+      -- one attempt has it: asked for by the run alone, each lease would read all its tasks
+      cross join lateral (
+        select p.ctid, p.run_id, p.idx, p.task_key, p.attempt, p.queue_name from app.run_steps as p
+        where p.run_id = l.run_id and p.task_key = l.task_key and p.status = 'PENDING' and p.queue_name = l.queue_name and p.msg_id = l.msg_id limit 1) as s
       join app.runs as r on r.run_id = s.run_id
       join app.queues as q on q.queue_name = s.queue_name
     where l.run_id = any (held)
@@ -52,7 +56,7 @@ begin
         'code', case when a.goes_on and lose_leases.code = 'lease_expired' and a.in_a_row >= a.max_recoveries then 'max_recovery_attempts_exceeded' else lose_leases.code end,
         'message', format(lose_leases.message, s.worker))
     from attempt as a
-    where s.run_id = a.run_id and s.idx = a.idx and s.task_key = a.task_key and s.attempt = a.attempt
+    where s.ctid = a.place
     returning s
   )
   select array_agg(e.s) filter (where (e.s).status = 'ERROR' and (e.s).error ->> 'code' = lose_leases.code),
@@ -125,13 +129,13 @@ stable
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
 as $$
   select array(
     select l from app.leases() as l
-    where exists (
-      select from app.run_steps as s
-      where s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
-        and s.worker = $1));
+    where coalesce(l.worker, $1) = $1 and (
+      select s.worker from app.run_steps as s
+      where s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id limit 1) = $1);
 $$;
 comment on function app.leases_of(text) is 'The leases a worker holds.';
 
@@ -197,11 +201,15 @@ stable
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
 as $$
   select s.queue_name, s.msg_id, s.read_ct, null::timestamptz, s.run_id, s.task_key, s.partition_key, s.worker, s.started_at
   from jsonb_to_recordset(held.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint, "readCt" integer)
-    join app.run_steps as s on s.run_id = x."runId" and s.idx = x.idx and s.task_key = x."taskKey" and s.status = 'PENDING'
-      and s.queue_name = x.queue and s.msg_id = x."msgId" and s.read_ct = x."readCt" and s.worker = held.worker;
+    -- a probe for each, as in app.accept_results
+    cross join lateral (
+      select p.* from app.run_steps as p
+      where p.run_id = x."runId" and p.idx = x.idx and p.task_key = x."taskKey" and p.status = 'PENDING'
+        and p.queue_name = x.queue and p.msg_id = x."msgId" and p.read_ct = x."readCt" and p.worker = held.worker limit 1) as s;
 $$;
 comment on function app.held(text, jsonb) is 'Those of the given leases that the worker still holds.';
 
@@ -212,6 +220,7 @@ volatile
 parallel unsafe
 security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
   perform app.check_input('worker', jsonb_build_object('worker', heartbeat.worker));
@@ -226,8 +235,7 @@ begin
     select case when h.msg_id is null then 'lost' else 'cancel' end, x."runId", x.idx, x."taskKey", x.queue, x."msgId"
     from jsonb_to_recordset(heartbeat.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint)
       left join app.held(heartbeat.worker, heartbeat.leases) as h on h.queue_name = x.queue and h.msg_id = x."msgId"
-      left join app.runs as r on r.run_id = x."runId"
-    where h.msg_id is null or r.ended_at is not null or (x."taskKey" <> '' and not app.is_wanted(x."runId", x.idx, x."taskKey"));
+    where h.msg_id is null or (select r.ended_at from app.runs as r where r.run_id = x."runId") is not null or (x."taskKey" <> '' and not app.is_wanted(x."runId", x.idx, x."taskKey"));
 end
 $$;
 comment on function app.heartbeat(text, jsonb) is

@@ -38,7 +38,7 @@ begin
   end if;
   if entry ->> 'kind' = 'emit' then
     perform app.keep_emitted(step, (entry ->> 'seq')::integer, entry -> 'artifact', t);
-    select max(a.artifact_id) into artifact from app.artifacts as a where a.run_id = step.run_id and a.step_idx = step.idx and a.task_key = step.task_key;
+    artifact := currval('app.artifacts_artifact_id_seq');
   end if;
   insert into app.checkpoints as c (run_id, idx, task_key, seq, kind, name, value, attempt, created_at)
   values (step.run_id, step.idx, step.task_key, (entry ->> 'seq')::integer, entry ->> 'kind', entry ->> 'name',
@@ -114,8 +114,7 @@ as $$
   select app.keep_artifacts(array[(step.run_id, step.idx, step.task_key, step.attempt, step.step_id, null, null, null, 'PENDING', null,
     jsonb_build_array(artifact), null, false, null, null, null, null, null, null, null, null)::app.lane_result], true, t);
   update app.artifacts as a set idx = 1000 + seq
-  where a.artifact_id = (
-    select max(b.artifact_id) from app.artifacts as b where b.run_id = step.run_id and b.step_idx = step.idx and b.task_key = step.task_key);
+  where a.artifact_id = (select currval('app.artifacts_artifact_id_seq'));
 $$;
 comment on function app.keep_emitted(app.run_steps, integer, jsonb, timestamptz) is 'Writes an artifact that a handler emits, idx 1000 + seq.';
 

@@ -58,7 +58,10 @@ begin
     on conflict on constraint settings_pkey do update set value = excluded.value, updated_at = clock_timestamp();
   end if;
   delete from app.run_ends as e where e.end_id in (
-    select o.end_id from app.run_ends as o where o.noted_at < clock_timestamp() - interval '1 hour' order by o.end_id limit n for update skip locked);
+    -- of the first n, for ids and times grow together: where none is so old, only these are looked at
+    select o.end_id from app.run_ends as o
+    where o.end_id = any (array(select f.end_id from app.run_ends as f order by f.end_id limit n)) and o.noted_at < clock_timestamp() - interval '1 hour'
+    for update skip locked);
 end
 $$;
 comment on function app.collect_traces(integer) is 'Says that somebody collects, for an hour from now; drops up to n ends that nobody could send for so long.';

@@ -294,12 +294,14 @@ begin
       s.tasks_open, s.input, s.output, coalesce(s.cached_from, source), s.span_id, s.enqueued_at, s.started_at, s.ended_at, s.skipped
     from app.run_steps as s
     where s.run_id = source and s.idx < step_n and s.status = 'SUCCESS'
-    returning idx, task_key, attempt
   )
   insert into app.artifacts (run_id, step_id, step_idx, task_key, attempt, idx, kind, name, media_type, size, sha256, inline, created_at)
   select target, a.step_id, a.step_idx, a.task_key, a.attempt, a.idx, a.kind, a.name, a.media_type, a.size, a.sha256, a.inline, a.created_at
-  from app.artifacts as a join step on step.idx = a.step_idx and step.task_key = a.task_key and step.attempt = a.attempt
-  where a.run_id = source order by a.artifact_id;
+  from app.artifacts as a
+  where a.run_id = source and a.step_idx < step_n and (
+    -- a probe for each: a join would compare every artifact with every task
+    select s.status from app.run_steps as s where s.run_id = source and s.idx = a.step_idx and s.task_key = a.task_key and s.attempt = a.attempt) = 'SUCCESS'
+  order by a.artifact_id;
   with gate as (
     insert into app.gates (run_id, gate_key, idx, kind, title, status, opened_at, answered_at, payload, round, task_key, on_expiry, expiry_answer, shows,
       shown_sha256, quorum, self_approval, from_handler)

@@ -229,10 +229,10 @@ begin
   end if;
   return query select * from app.control_runs('resume', array(
     select r.run_id from app.runs as r
-    where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' and exists (
-      select from app.run_steps as s
+    where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' and (
+      select true from app.run_steps as s
       where s.run_id = r.run_id and s.queue_name = redrive.queue_name and s.lost and s.ended_at = r.ended_at
-        and s.error ->> 'code' = 'max_recovery_attempts_exceeded')
+        and s.error ->> 'code' = 'max_recovery_attempts_exceeded' limit 1)
     order by r.created_at, r.run_id limit max_runs), redrive.actor, redrive.reason, dry_run);
 end
 $$;

@@ -34,13 +34,14 @@ as $$
       select s.status, s.attempt, s.cached_from, app.step_output(s) as output from app.run_steps as s
       where s.run_id = r.run_id and s.idx = c.idx and s.task_key = '' order by s.attempt desc limit 1) as s on true
     cross join lateral (
-      -- the artifacts of the latest attempts, each as its place, name and hash
-      select count(distinct l.task_key) filter (where l.task_key <> '') as tasks,
-        array_agg(format('%s/%s %s', l.task_idx, a.name, a.sha256) order by l.task_idx, a.idx) filter (where a.artifact_id is not null) as artifacts
-      from (
-        select distinct on (t.task_key) t.task_key, t.task_idx, t.attempt from app.run_steps as t
-        where t.run_id = r.run_id and t.idx = c.idx order by t.task_key, t.attempt desc) as l
-        left join app.artifacts as a on a.run_id = r.run_id and a.step_idx = c.idx and a.task_key = l.task_key and a.attempt = l.attempt and a.kind <> 'none') as k
+      -- the artifacts of the latest attempts, each as its place, name and hash; a probe for each artifact
+      select (select count(distinct t.task_key) from app.run_steps as t where t.run_id = r.run_id and t.idx = c.idx and t.task_key <> '') as tasks,
+        array_agg(format('%s/%s %s', l.task_idx, a.name, a.sha256) order by l.task_idx, a.idx) as artifacts
+      from app.artifacts as a
+        cross join lateral (
+          select t.task_idx, t.attempt from app.run_steps as t
+          where t.run_id = r.run_id and t.idx = c.idx and t.task_key = a.task_key order by t.attempt desc limit 1) as l
+      where a.run_id = r.run_id and a.step_idx = c.idx and a.attempt = l.attempt and a.kind <> 'none') as k
   where r.run_id = side_of_diff.run_id;
 $$;
 comment on function app.side_of_diff(text) is 'The steps of one run as fork_diff compares them.';

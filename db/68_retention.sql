@@ -126,7 +126,7 @@ begin
   select r.run_id, r.root_id, h.header, jsonb_build_object('intent_id', r.intent_id, 'recipe_id', r.recipe_id, 'partition_key', r.partition_key,
     'lane', r.lane, 'priority', r.priority, 'workload', r.workload, 'budget', r.budget, 'timeout_ms', r.timeout_ms, 'tenant_id', r.tenant_id,
     'trace_id', r.trace_id, 'started_by', r.started_by, 'app_version', r.app_version, 'oc_mode', r.oc_mode, 'sbx_mode', r.sbx_mode, 'created_at', r.created_at), t
-  from app.run_headers(run_ids) as h join app.runs as r on r.run_id = h.run_id;
+  from app.run_headers(run_ids) as h cross join lateral (select k.* from app.runs as k where k.run_id = h.run_id limit 1) as r;
   update app.settings as s set value = to_jsonb(app.epoch_ms(t)), updated_at = clock_timestamp() where s.key = 'last_purge';
   delete from app.run_steps as s where s.run_id = any (run_ids);
   delete from app.checkpoints as c where c.run_id = any (run_ids);

@@ -129,22 +129,43 @@ comment on view app.v_ops_queue_fairness is
 
 create or replace view app.v_ops_workers as
 select w.worker, app.is_alive(w) as alive, w.app_version, w.queues, w.concurrency, w.host, w.pid, w.started_at, w.last_seen_at, w.stopped_at,
-  (select count(*) from app.leases() as l join app.run_steps as s
-     on s.run_id = l.run_id and s.task_key = l.task_key and s.status = 'PENDING' and s.queue_name = l.queue_name and s.msg_id = l.msg_id
-   where s.worker = w.worker) as leases
-from app.workers as w;
+  coalesce(h.leases, 0) as leases
+from app.workers as w left join (
+  -- all that are held, once; and a probe for each
+  select s.worker, count(*) as leases
+  from app.leases() as l
+    cross join lateral (
+      select p.worker from app.run_steps as p
+      where p.run_id = l.run_id and p.task_key = l.task_key and p.status = 'PENDING' and p.queue_name = l.queue_name and p.msg_id = l.msg_id limit 1) as s
+  group by s.worker) as h on h.worker = w.worker;
 comment on view app.v_ops_workers is 'Workers, whether they are alive, and what they hold.';
 
+create or replace function app.asks(gate app.gates)
+returns table (before_step text, partition_key text, tenant_id text, answer_with text, missing bigint)
+language sql
+stable
+parallel safe
+security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select c.step_id, r.partition_key, r.tenant_id,
+    -- who answers stands in the call once: each has keys of their own, and new ones in each round
+    case when gate.expires_at <= app.now() then 'select app.recover()'
+      when gate.gate_key = 'approve-plan' then format('select app.approve_plan(%L, approved_by => ''me''%s)', gate.run_id, v.shown)
+      else format('select app.reply_gate(%L, %L, payload => %L, dedupe_key => left(''%s/'' || o.me, 256), origin => o.me%s) from (values (''me'')) as o (me)',
+        gate.run_id, gate.gate_key, case gate.kind when 'approval' then '{"decision": "yes"}' else '{}' end, gate.round, v.shown) end,
+    gate.quorum - app.counted(gate, gate.shown_sha256)
+  from app.runs as r cross join lateral (select s.step_id from app.recipe_steps as s where s.recipe_id = r.recipe_id and s.idx = gate.idx limit 1) as c
+    cross join lateral (select case when gate.shown_sha256 is not null then format(', shown_sha256 => %L', gate.shown_sha256) else '' end) as v (shown)
+  where r.run_id = gate.run_id;
+$$;
+comment on function app.asks(app.gates) is 'What an open gate asks, of the gate that is at hand: looked up in v_gates_open, its run would be looked for among all that are open.';
+
 create or replace view app.v_gates_open as
-select g.run_id, g.gate_key, g.kind, g.title, c.step_id as before_step, g.opened_at, g.expires_at, r.partition_key, r.tenant_id,
-  -- who answers stands in the call once: each has keys of their own, and new ones in each round
-  case when g.expires_at <= app.now() then 'select app.recover()'
-    when g.gate_key = 'approve-plan' then format('select app.approve_plan(%L, approved_by => ''me''%s)', g.run_id, s.shown)
-    else format('select app.reply_gate(%L, %L, payload => %L, dedupe_key => left(''%s/'' || o.me, 256), origin => o.me%s) from (values (''me'')) as o (me)', g.run_id, g.gate_key,
-      case g.kind when 'approval' then '{"decision": "yes"}' else '{}' end, g.round, s.shown) end as answer_with,
-  g.shown_sha256, g.quorum - app.counted(g, g.shown_sha256) as missing
-from app.gates as g join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = g.idx
-  cross join lateral (select case when g.shown_sha256 is not null then format(', shown_sha256 => %L', g.shown_sha256) else '' end) as s (shown)
+select g.run_id, g.gate_key, g.kind, g.title, a.before_step, g.opened_at, g.expires_at, a.partition_key collate "C" as partition_key, a.tenant_id, a.answer_with,
+  g.shown_sha256, a.missing
+from app.gates as g cross join lateral (select k.* from app.asks(g) as k limit 1) as a
 where g.status = 'OPEN';
 comment on view app.v_gates_open is 'Gates that wait for a human, with the call that answers each (put your name for me), or that ends one whose time is over. missing: how many have to answer yet; before_step: for a gate of a handler, its own step.';
 
@@ -257,9 +278,9 @@ with recursive line (queue_name, app_version) as (
     select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 500) as r
   union all
   select case when g.expires_at < app.now() + interval '1 hour' then 0 else 4 end, 'gate', g.run_id, null, g.opened_at,
-    format('%s %s before %s%s', g.kind, g.gate_key, g.before_step, coalesce(': ' || g.title, '')), g.answer_with, g.expires_at
-  from (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500) as o
-    cross join lateral (select v.* from app.v_gates_open as v where v.run_id = o.run_id and v.gate_key = o.gate_key limit 1) as g
+    format('%s %s before %s%s', g.kind, g.gate_key, a.before_step, coalesce(': ' || g.title, '')), a.answer_with, g.expires_at
+  from (select o as gate from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500) as o
+    cross join lateral (select (o.gate).*) as g cross join lateral app.asks(o.gate) as a
   union all
   select case when f.run_id is null then 5 else 6 end, 'failed', r.run_id, null, r.ended_at,
     case when f.run_id is null then '' else format('its fork %s is %s; ', f.run_id, f.status) end || format('%s: %s', r.error ->> 'code', r.error ->> 'message'),

@@ -154,7 +154,7 @@ begin
   perform app.check_input('page_tasks', jsonb_build_object('run_id', page_tasks.run_id, 'idx', page_tasks.idx, 'after_task', page_tasks.after_task));
   perform app.check_run(page_tasks.run_id);
   return (
-    with latest as (
+    with latest as materialized (
       select distinct on (s.task_key) s.task_key, s.attempt, s.task_idx from app.run_steps as s
       where s.run_id = page_tasks.run_id and s.idx = page_tasks.idx and s.task_key <> '' order by s.task_key, s.attempt desc
     ), shown as (
@@ -163,7 +163,9 @@ begin
     select jsonb_build_object('tasks', coalesce(jsonb_agg(app.task_row(s) order by s.task_idx), '[]'), 'total', (select count(*) from latest),
       'next', case when max(s.task_idx) < (select max(l.task_idx) from latest as l) then max(s.task_idx) end)
     from shown as l
-      join app.run_steps as s on s.run_id = page_tasks.run_id and s.idx = page_tasks.idx and s.task_key = l.task_key and s.attempt = l.attempt);
+      cross join lateral (
+        select p.* from app.run_steps as p
+        where p.run_id = page_tasks.run_id and p.idx = page_tasks.idx and p.task_key = l.task_key and p.attempt = l.attempt limit 1) as s);
 end
 $$;
 comment on function app.page_tasks(text, integer, integer) is '100 tasks of a step, latest attempt of each, in order, after a position: {tasks, total, next}. PT404.';

@@ -88,10 +88,13 @@ stable
 parallel safe
 security invoker
 set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
   select jsonb_object_agg(st.status, c.n)
   from unnest(array['ENQUEUED', 'PENDING', 'WAITING_INPUT', 'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']) as st (status)
-    cross join lateral (select count(*) as n from (select from app.runs as r where r.status = st.status limit 1000) as r) as c;
+    -- in order, and so from the index: where a status is rare, or all runs are new, a plan without it reads them all
+    cross join lateral (select count(*) as n from (select from app.runs as r where r.status = st.status order by r.created_at desc limit 1000) as r) as c;
 $$;
 comment on function app.board_runs() is 'How many runs of each status there are; 1000 means so many or more.';
 
@@ -103,13 +106,13 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('workflowID', g.run_id, 'gateKey', g.gate_key, 'kind', g.kind, 'title', g.title, 'beforeStep', g.before_step,
-    'openedAt', app.epoch_ms(g.opened_at), 'expiresAt', app.epoch_ms(g.expires_at), 'partition', nullif(g.partition_key, ''), 'missing', g.missing,
+  select coalesce(jsonb_agg(jsonb_build_object('workflowID', g.run_id, 'gateKey', g.gate_key, 'kind', g.kind, 'title', g.title, 'beforeStep', a.before_step,
+    'openedAt', app.epoch_ms(g.opened_at), 'expiresAt', app.epoch_ms(g.expires_at), 'partition', nullif(a.partition_key, ''), 'missing', a.missing,
     'goal', left(i.body ->> 'goal', 200)) order by g.expires_at nulls last, g.opened_at), '[]')
   from (
-    select v.* from (select o.run_id, o.gate_key from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 200) as o
-      cross join lateral (select v.* from app.v_gates_open as v where v.run_id = o.run_id and v.gate_key = o.gate_key limit 1) as v
-    order by v.expires_at nulls last, v.opened_at limit 30) as g
+    select o.* from (select o.* from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 200) as o
+    order by o.expires_at nulls last, o.opened_at limit 30) as g
+    cross join lateral app.asks(g::app.gates) as a
     join app.runs as r on r.run_id = g.run_id join app.intents as i on i.intent_id = r.intent_id;
 $$;
 comment on function app.board_gates() is '30 of the 200 gates that are open longest, by deadline.';
