@@ -27,6 +27,10 @@ begin
       union all
       select 'older_than', 'must not be negative' where check_purge.older_than < interval '0'
       union all
+      -- each part: those of different signs may add up to little and still lead out of the calendar on the way
+      select 'older_than', 'must be between 0 and 100 years' where check_purge.older_than > interval '100 years'
+        or abs(extract(year from check_purge.older_than)) > 100 or abs(extract(day from check_purge.older_than)) > 36600
+      union all
       select format('statuses[%s]', s.ordinality - 1), 'must be SUCCESS, ERROR, CANCELLED or MAX_RECOVERY_ATTEMPTS_EXCEEDED: only what is over is purged'
       from unnest(check_purge.statuses) with ordinality as s (status, ordinality)
       where s.status is null or s.status not in ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')) as f));
