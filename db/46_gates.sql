@@ -226,7 +226,8 @@ begin
       'somebody else has to answer');
   elsif gate.quorum > 1 and exists (
     select from app.gate_replies as p
-    where p.run_id = gate.run_id and p.gate_key = gate.gate_key and p.round = gate.round and p.origin = check_reply.origin)
+    where p.run_id = gate.run_id and p.gate_key = gate.gate_key and p.round = gate.round and p.origin = check_reply.origin
+      and (p.shown_sha256 is null or gate.opened_at is null or p.shown_sha256 is not distinct from gate.shown_sha256))
   then
     perform app.fail('PT409', 'already_replied', format('%s has answered gate %s already', check_reply.origin, gate.gate_key),
       jsonb_build_object('status', gate.status), format('%s different people have to say yes', gate.quorum));
@@ -296,6 +297,27 @@ $$;
 comment on function app.reply_gate(text, text, jsonb, text, text, text) is
   'Answers a gate, or keeps the answer until the gate opens. Idempotent by dedupe_key. shown_sha256: what the sender saw (list_gates has it); the answer counts for nothing else. Returns {ok, isReplay, repliedAt, missing?}; missing: how many more have to say yes. PT400, PT403 self_approval, PT404 run or gate, PT409 dedupe_conflict, gate_closed, stale_approval or already_replied.';
 
+create or replace function app.approval_key(run_id text, approved_by text, shown_sha256 text)
+returns text
+language sql
+stable
+parallel safe
+security invoker
+set search_path = ''
+as $$
+  select coalesce(
+    (select min(p.dedupe_key) from app.gate_replies as p
+     where p.run_id = g.run_id and p.gate_key = g.gate_key and p.round = g.round and p.origin = approved_by and p.shown_sha256 is not distinct from $3),
+    'approve-plan' || case when g.round > 1 then '#' || g.round else '' end
+      || case when g.quorum > 1 then '/' || case when length(approved_by) > 200 then app.sha256_hex(approved_by) else approved_by end else '' end
+      -- somebody answered what was shown otherwise: that counts for nothing, and must not stand in the way
+      || case when exists (
+        select from app.gate_replies as p where p.run_id = g.run_id and p.gate_key = g.gate_key and p.round = g.round and p.shown_sha256 <> coalesce($3, ''))
+        then '@' || left(coalesce($3, 'any'), 16) else '' end)
+  from app.runs as r cross join lateral app.find_gate(r, 'approve-plan') as g where r.run_id = approval_key.run_id;
+$$;
+comment on function app.approval_key(text, text, text) is 'The dedupe key of an approval that has none: the one it had before, or one for the round, with a quorum for the person, and beside stale approvals for what is shown.';
+
 create or replace function app.approve_plan(run_id text, approved_by text, notes text default null, decision text default 'yes', dedupe_key text default null,
   shown_sha256 text default null)
 returns jsonb
@@ -312,10 +334,7 @@ begin
     'decision', approve_plan.decision, 'dedupe_key', approve_plan.dedupe_key, 'shown_sha256', approve_plan.shown_sha256));
   reply := app.reply_gate(approve_plan.run_id, 'approve-plan',
     jsonb_strip_nulls(jsonb_build_object('decision', approve_plan.decision, 'approvedBy', approve_plan.approved_by, 'notes', approve_plan.notes)),
-    coalesce(approve_plan.dedupe_key, 'approve-plan' || coalesce((
-      select case when g.round > 1 then '#' || g.round else '' end
-        || case when g.quorum > 1 then '/' || case when length(approve_plan.approved_by) > 200 then app.sha256_hex(approve_plan.approved_by) else approve_plan.approved_by end else '' end
-      from app.runs as r cross join lateral app.find_gate(r, 'approve-plan') as g where r.run_id = approve_plan.run_id), '')),
+    coalesce(approve_plan.dedupe_key, app.approval_key(approve_plan.run_id, approve_plan.approved_by, approve_plan.shown_sha256), 'approve-plan'),
     approve_plan.approved_by, approve_plan.shown_sha256);
   return jsonb_build_object('accepted', true, 'workflowID', approve_plan.run_id, 'approvedAt', reply -> 'repliedAt', 'isReplay', reply -> 'isReplay')
     || case when reply ? 'missing' then jsonb_build_object('missing', reply -> 'missing') else '{}' end;
