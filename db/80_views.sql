@@ -140,32 +140,27 @@ from app.workers as w left join (
   group by s.worker) as h on h.worker = w.worker;
 comment on view app.v_ops_workers is 'Workers, whether they are alive, and what they hold.';
 
-create or replace function app.asks(gate app.gates)
-returns table (before_step text, partition_key text, tenant_id text, answer_with text, missing bigint)
+create or replace function app.answer_with(gate app.gates)
+returns text
 language sql
 stable
 parallel safe
 security definer
 set search_path = ''
-set enable_seqscan = off
 as $$
-  select c.step_id, r.partition_key, r.tenant_id,
-    -- who answers stands in the call once: each has keys of their own, and new ones in each round
-    case when gate.expires_at <= app.now() then 'select app.recover()'
-      when gate.gate_key = 'approve-plan' then format('select app.approve_plan(%L, approved_by => ''me''%s)', gate.run_id, v.shown)
-      else format('select app.reply_gate(%L, %L, payload => %L, dedupe_key => left(''%s/'' || o.me, 256), origin => o.me%s) from (values (''me'')) as o (me)',
-        gate.run_id, gate.gate_key, case gate.kind when 'approval' then '{"decision": "yes"}' else '{}' end, gate.round, v.shown) end,
-    gate.quorum - app.counted(gate, gate.shown_sha256)
-  from app.runs as r cross join lateral (select s.step_id from app.recipe_steps as s where s.recipe_id = r.recipe_id and s.idx = gate.idx limit 1) as c
-    cross join lateral (select case when gate.shown_sha256 is not null then format(', shown_sha256 => %L', gate.shown_sha256) else '' end) as v (shown)
-  where r.run_id = gate.run_id;
+  -- who answers stands in the call once: each has keys of their own, and new ones in each round
+  select case when gate.expires_at <= app.now() then 'select app.recover()'
+    when gate.gate_key = 'approve-plan' then format('select app.approve_plan(%L, approved_by => ''me''%s)', gate.run_id, v.shown)
+    else format('select app.reply_gate(%L, %L, payload => %L, dedupe_key => left(''%s/'' || o.me, 256), origin => o.me%s) from (values (''me'')) as o (me)',
+      gate.run_id, gate.gate_key, case gate.kind when 'approval' then '{"decision": "yes"}' else '{}' end, gate.round, v.shown) end
+  from (select case when gate.shown_sha256 is not null then format(', shown_sha256 => %L', gate.shown_sha256) else '' end) as v (shown);
 $$;
-comment on function app.asks(app.gates) is 'What an open gate asks, of the gate that is at hand: looked up in v_gates_open, its run would be looked for among all that are open.';
+comment on function app.answer_with(app.gates) is 'The call that answers an open gate (put your name for me), or that ends one whose time is over.';
 
 create or replace view app.v_gates_open as
-select g.run_id, g.gate_key, g.kind, g.title, a.before_step, g.opened_at, g.expires_at, a.partition_key collate "C" as partition_key, a.tenant_id, a.answer_with,
-  g.shown_sha256, a.missing
-from app.gates as g cross join lateral (select k.* from app.asks(g) as k limit 1) as a
+select g.run_id, g.gate_key, g.kind, g.title, c.step_id as before_step, g.opened_at, g.expires_at, r.partition_key, r.tenant_id, app.answer_with(g) as answer_with,
+  g.shown_sha256, g.quorum - app.counted(g, g.shown_sha256) as missing
+from app.gates as g join app.runs as r using (run_id) join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = g.idx
 where g.status = 'OPEN';
 comment on view app.v_gates_open is 'Gates that wait for a human, with the call that answers each (put your name for me), or that ends one whose time is over. missing: how many have to answer yet; before_step: for a gate of a handler, its own step.';
 
@@ -278,9 +273,10 @@ with recursive line (queue_name, app_version) as (
     select r.run_id, r.ended_at, r.error from app.runs as r where r.status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' order by r.created_at desc limit 500) as r
   union all
   select case when g.expires_at < app.now() + interval '1 hour' then 0 else 4 end, 'gate', g.run_id, null, g.opened_at,
-    format('%s %s before %s%s', g.kind, g.gate_key, a.before_step, coalesce(': ' || g.title, '')), a.answer_with, g.expires_at
+    format('%s %s before %s%s', g.kind, g.gate_key, c.step_id, coalesce(': ' || g.title, '')), app.answer_with(o.gate), g.expires_at
   from (select o as gate from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 500) as o
-    cross join lateral (select (o.gate).*) as g cross join lateral app.asks(o.gate) as a
+    cross join lateral (select (o.gate).*) as g
+    cross join lateral (select s.step_id from app.runs as r join app.recipe_steps as s on s.recipe_id = r.recipe_id where r.run_id = g.run_id and s.idx = g.idx limit 1) as c
   union all
   select case when f.run_id is null then 5 else 6 end, 'failed', r.run_id, null, r.ended_at,
     case when f.run_id is null then '' else format('its fork %s is %s; ', f.run_id, f.status) end || format('%s: %s', r.error ->> 'code', r.error ->> 'message'),

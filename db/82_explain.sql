@@ -57,7 +57,7 @@ as $$
         case when v.missing > 1 then format(' (%s more have to say yes)', v.missing) else '' end,
         case when n.others > 0 then format(', and at %s more', n.others) else '' end), 'a human', g.opened_at, g.expires_at, v.answer_with)::app.explanation end
   from app.gates as g
-    cross join lateral app.asks(g) as v
+    cross join lateral (select g.quorum - app.counted(g, g.shown_sha256), app.answer_with(g)) as v (missing, answer_with)
     cross join lateral (select count(*) - 1 as others from app.gates as o where o.run_id = run.run_id and o.status || '' = 'OPEN') as n
   where g.run_id = run.run_id and g.status || '' = 'OPEN' order by g.expires_at nulls last, g.idx, g.gate_key limit 1;
 $$;

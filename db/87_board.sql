@@ -106,14 +106,13 @@ parallel safe
 security invoker
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('workflowID', g.run_id, 'gateKey', g.gate_key, 'kind', g.kind, 'title', g.title, 'beforeStep', a.before_step,
-    'openedAt', app.epoch_ms(g.opened_at), 'expiresAt', app.epoch_ms(g.expires_at), 'partition', nullif(a.partition_key, ''), 'missing', a.missing,
+  select coalesce(jsonb_agg(jsonb_build_object('workflowID', g.run_id, 'gateKey', g.gate_key, 'kind', g.kind, 'title', g.title, 'beforeStep', c.step_id,
+    'openedAt', app.epoch_ms(g.opened_at), 'expiresAt', app.epoch_ms(g.expires_at), 'partition', nullif(r.partition_key, ''), 'missing', g.quorum - app.counted(g::app.gates, g.shown_sha256),
     'goal', left(i.body ->> 'goal', 200)) order by g.expires_at nulls last, g.opened_at), '[]')
   from (
     select o.* from (select o.* from app.gates as o where o.status = 'OPEN' order by o.opened_at limit 200) as o
     order by o.expires_at nulls last, o.opened_at limit 30) as g
-    cross join lateral app.asks(g::app.gates) as a
-    join app.runs as r on r.run_id = g.run_id join app.intents as i on i.intent_id = r.intent_id;
+    join app.runs as r on r.run_id = g.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = g.idx join app.intents as i on i.intent_id = r.intent_id;
 $$;
 comment on function app.board_gates() is '30 of the 200 gates that are open longest, by deadline.';
 
