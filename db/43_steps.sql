@@ -125,7 +125,7 @@ begin
   into broken, errors, skipped, gated, free
   from unnest(run_ids, idxs) with ordinality as e (run_id, idx, n)
     join app.runs as r on r.run_id = e.run_id join app.recipe_steps as c on c.recipe_id = r.recipe_id and c.idx = e.idx
-    left join lateral (select l.* from app.find_in_context(e.run_id, c.condition) as l where c.condition is not null) as f on true
+    left join lateral (select l.* from app.find_in_context(e.run_id, c.condition) as l where c.condition is not null offset 0) as f on true -- called for conditions alone
     cross join lateral (select c.condition is null or coalesce(f.items = '[true]', false)) as k (is_met);
   over := case when broken is not null then
       app.fail_steps(array(select run_ids[n] from unnest(broken) as n), array(select idxs[n] from unnest(broken) as n), errors, t) end

@@ -4,6 +4,7 @@
 --   work_once · done · failed · lease · report · finish_step · fail_step      what a runner does
 --   age_leases · recover · clock_to · a_schedule                              what time does
 --   status_of · error_of · faults_of · row_counts · everything · reads_of     what one sees
+--   without_statistics                                                        what the planner knows
 
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
@@ -214,4 +215,11 @@ begin
   execute call;
   execute reads into after;
   return after - before;
+end $$;
+
+-- The planner knows of no table how large it is, as in a new database, and no autovacuum tells it until this transaction ends: it would see none of its rows.
+create or replace function app_test.without_statistics() returns void language plpgsql as $$
+begin
+  lock table app.intents, app.runs, app.run_steps, app.timers, app.gates, app.artifacts in share update exclusive mode;
+  update pg_class set reltuples = -1, relpages = 0 where relnamespace = 'app'::regnamespace and relkind in ('r', 'i');
 end $$;

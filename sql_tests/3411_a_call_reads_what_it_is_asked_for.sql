@@ -1,6 +1,7 @@
 -- What a call reads follows what it is asked for, not what the tables hold: no cached plan walks a whole table or index.
 begin;
 select plan(13);
+select app_test.without_statistics() \g /dev/null
 
 select app_test.a_recipe(), app_test.a_recipe('gated', '[{"gate": {"key": "first"}}, {}]'), app_test.a_recipe('graph', '[{}, {"needs": ["S0"]}, {"needs": ["S0"]}, {"needs": ["S1", "S2"]}]') \g /dev/null
 create function pg_temp.starts(label text, n integer, recipe text default 'plain') returns bigint language sql as $$

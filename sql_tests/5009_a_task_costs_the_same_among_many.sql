@@ -1,6 +1,7 @@
 -- What it takes to claim, commit, explain and show a task does not grow with its siblings; every task is told the outputs so far.
 begin;
 select plan(8);
+select app_test.without_statistics() \g /dev/null
 
 select app_test.a_recipe('fan', '[{"stepId": "First"}, {"stepId": "Fan", "fanOut": {"queue": "sbxQ", "handler": "t/task"}}]') \g /dev/null
 create function pg_temp.blocks() returns bigint language sql as $$
