@@ -312,7 +312,7 @@ as $$
       || case when g.quorum > 1 then '/' || case when length(approved_by) > 200 then app.sha256_hex(approved_by) else approved_by end else '' end
       -- somebody answered what was shown otherwise: that counts for nothing, and must not stand in the way
       || case when exists (
-        select from app.gate_replies as p where p.run_id = g.run_id and p.gate_key = g.gate_key and p.round = g.round and p.shown_sha256 <> coalesce($3, ''))
+        select from app.gate_replies as p where p.run_id = g.run_id and p.gate_key = g.gate_key and p.round = g.round and p.shown_sha256 <> g.shown_sha256)
         then '@' || left(coalesce($3, 'any'), 16) else '' end)
   from app.runs as r cross join lateral app.find_gate(r, 'approve-plan') as g where r.run_id = approval_key.run_id;
 $$;
