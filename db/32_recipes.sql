@@ -128,9 +128,9 @@ set search_path = ''
 as $$
 declare
   steps jsonb := case jsonb_typeof(recipe -> 'steps') when 'array' then recipe -> 'steps' else '[]' end;
-  none bit varying := repeat('0', jsonb_array_length(steps));
-  sets bit varying[] := '{}'; -- of each step so far, a bit for each step of the recipe
-  places jsonb := '{}';
+  none bit varying := repeat('0', jsonb_array_length(steps))::bit varying;
+  sets bit varying[]; -- of each step so far, a bit for each step of the recipe
+  places jsonb := jsonb_build_object();
   step jsonb;
   need integer;
 begin

@@ -113,7 +113,7 @@ set search_path = ''
 as $$
 declare
   wanted constant jsonb := '{"name": "sleep", "description": "A run that does nothing but sleep (app.sleep_run).", "queue": "controlQ", "steps": [
-    {"stepId": "sleep-before-sleep", "sleep": {"ms": 0}}, {"stepId": "sleep-after-sleep", "sleep": {"input": "sleepMS"}}]}';
+    {"stepId": "sleep-before-sleep", "sleep": {"ms": 0}}, {"stepId": "sleep-after-sleep", "sleep": {"input": "sleepMS"}}]}'::jsonb;
   recipe app.recipes;
 begin
   -- not whatever is active under this name: somebody else may have a recipe to sleep, too
