@@ -185,11 +185,11 @@ begin
         select o.ctid, o.input from app.run_steps as o where o.run_id = p.run_id and o.idx = p.idx and o.task_key = '' and o.attempt = p.attempt limit 1) as own
       cross join lateral (
         select count(*) as n, count(*) filter (where k.status = 'ERROR') as failed, count(*) filter (where k.status = 'SUCCESS') as good,
-          (array_agg(k.error order by k.place, k.task_idx) filter (where k.status = 'ERROR'))[1] as error, coalesce(max(k.size), 0) > 67108864 as is_too_large,
+          (array_agg(k.error order by k.place, k.task_idx) filter (where k.status = 'ERROR'))[1] as error, coalesce(bool_or(k.is_too_large), false) as is_too_large,
           jsonb_agg(jsonb_build_object('taskKey', k.task_key, 'status', k.status, 'output', k.output, 'error', k.error) order by k.place, k.task_idx)
-            filter (where coalesce(k.size, 0) <= 67108864) as tasks
+            filter (where k.is_too_large is not true) as tasks
         from (
-          select t.*, o.place, sum(octet_length(t.output::text)) over () as size
+          select t.*, o.place, sum(octet_length(t.output::text)) over () > 67108864 as is_too_large
           from (
               select distinct on (s.task_key) s.task_key, s.task_idx, s.status, s.output, s.error from app.run_steps as s
               where s.run_id = p.run_id and s.idx = p.idx and s.task_key <> ''

@@ -11,7 +11,6 @@ from .lanes import Lane, Result, quoted
 from .models import JSON, StepError, StepResult
 
 _LONGEST_MESSAGE = 10_000
-_LONGEST_OUTPUT = 1024 * 1024
 _RARE = ("tasks", "artifacts", "error", "wait")
 _MORE = "," * (len(_RARE) - 1)
 
@@ -52,9 +51,7 @@ def encoded(lane: Lane, report: dict[str, JSON]) -> Result:
 
 
 def result_of(lane: Lane, report: dict[str, JSON]) -> Result:
-    """The result as JSON text. Raises StepError `result_rejected` for what `written` refuses, and for an
-    output of more than 1 MiB.
-    """
+    """The result as JSON text. Raises StepError `result_rejected` for what `written` refuses."""
     span = None if lane.span is None else lane.span.ended(report)
     try:
         result = Result(lane, _text(lane, report), report.get("output"))
@@ -86,23 +83,10 @@ def _text(lane: Lane, report: dict[str, JSON]) -> str:
     receipt = "t" if get("receipt") else ""
     more = _MORE if report.keys().isdisjoint(_RARE) else ",".join(_json(get(name)) for name in _RARE)
     return (
-        f"{lane.head},{at.idx},{at.attempt},{report['status']},{_output(get('output'))}"
+        f"{lane.head},{at.idx},{at.attempt},{report['status']},{_json(get('output'))}"
         f',{get("spanId") or ""},{receipt},{more})"'
     )
 
 
 def _json(value: JSON) -> str:
     return "" if value is None else quoted(written(value))
-
-
-def _output(value: JSON) -> str:
-    if value is None:
-        return ""
-    text = written(value)
-    if len(text) > _LONGEST_OUTPUT:
-        message = (
-            f"the output is {len(text)} bytes of JSON, more than {_LONGEST_OUTPUT}: large results belong in "
-            "artifacts, of the StepResult or by ctx.emit"
-        )
-        raise StepError("result_rejected", message, retryable=False)
-    return quoted(text)

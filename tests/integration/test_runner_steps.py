@@ -384,3 +384,20 @@ def test_an_output_that_no_runner_can_read_fails_alone(
     assert {client.run(run_id)["status"] for run_id in good} == {"SUCCESS"}
     attempts = "select array_agg(status || attempt order by idx) from app.run_steps where run_id = %s"
     assert scalar(conn, attempts, bad) == ["SUCCESS1", "ERROR1"]
+
+
+def test_an_output_that_is_too_large_fails_alone(
+    dsn: str, config: Config, client: Client, registry: Registry
+) -> None:
+    @registry.handler("much")
+    async def much(ctx: StepContext) -> str:
+        return "x" * 1_048_575 if ctx.intent["goal"] == "too much" else "x" * 1_048_570
+
+    put(client, {"handler": "much"})
+    bad = start(client, "too much")
+    good = start_many(client, 3)
+    assert execute(dsn, config, registry) == 0
+    error = client.run(bad)["error"]
+    assert (error["code"], error["retryable"]) == ("result_rejected", False)
+    assert "artifact" in error["message"]
+    assert {client.run(run_id)["status"] for run_id in good} == {"SUCCESS"}
