@@ -147,7 +147,7 @@ class Result:
 class Call:
     """One planned call of `app.work`."""
 
-    __slots__ = ("crowded", "drain", "poll", "results", "wakes", "want")
+    __slots__ = ("alone", "crowded", "drain", "poll", "results", "wakes", "want")
 
     def __init__(
         self,
@@ -165,6 +165,7 @@ class Call:
         self.crowded = crowded
         self.poll = poll
         self.drain = drain
+        self.alone = -1  # the desk's `moves` when it was planned, if nothing was in hand
 
 
 class Desk:
@@ -188,6 +189,7 @@ class Desk:
         self.claiming = True
         self.keeping = True
         self.in_flight = 0
+        self.moves = 0  # calls answered: lanes begin and end in them
         self.counters = Counters()
         self.tracer: Tracer | None = None
         self.stir = asyncio.Event()
@@ -251,14 +253,25 @@ class Desk:
                     want[queue] = count
                     self.asked[queue] += count
                     self.ready[queue] = False
+        call = Call(results, want, wakes=dict(self.wakes), crowded=crowded, poll=poll, drain=not self.keeping)
+        if not self.lanes and not self.in_flight:
+            call.alone = self.moves
         self.in_flight += 1
-        return Call(results, want, wakes=dict(self.wakes), crowded=crowded, poll=poll, drain=not self.keeping)
+        return call
 
     def _worth_asking(self, queue: str) -> bool:
         """Not for a queue that was just found empty, as long as we are told when that changes."""
         return (
             self.ready[queue] or not self.listening or time.monotonic() > self._asked_at[queue] + _ASK_AGAIN
         )
+
+    def at_rest(self, call: Call) -> bool:
+        """Whether this answered call asked for all queues and got nothing, and nothing else of ours was under
+        way since it began: a claim does not see what is committed meanwhile.
+        """
+        asked_for_all = call.poll and len(call.want) == len(self.limits)
+        nothing_in_hand = not self.lanes and not self.in_flight
+        return asked_for_all and nothing_in_hand and self.moves == call.alone + 1
 
     def undo(self, call: Call) -> None:
         """The call failed as a whole: its results wait at the front again."""
@@ -323,6 +336,7 @@ class Desk:
 
     def _returned(self, call: Call) -> None:
         self.in_flight -= 1
+        self.moves += 1
         for queue, count in call.want.items():
             self.asked[queue] -= count
 

@@ -41,10 +41,10 @@ class Pump:
         self._desk = desk
         self._attempts = attempts
         self._connect = connect
-        self._after_call: Callable[[Call, int], None] = lambda call, assigned: None
+        self._after_call: Callable[[Call], None] = lambda call: None
 
-    def after_call(self, callback: Callable[[Call, int], None]) -> None:
-        """Have `callback(call, number of lanes assigned)` called after every answer."""
+    def after_call(self, callback: Callable[[Call], None]) -> None:
+        """Have `callback(call)` called after every answer."""
         self._after_call = callback
 
     async def run(self) -> None:
@@ -113,7 +113,7 @@ class Pump:
                 self._attempts.start(lane)
         elif start:
             await self._give_back(connection, start)
-        self._after_call(call, sum(row.outcome == "assigned" for row in rows))
+        self._after_call(call)
 
     async def _give_back(self, connection: Connection, lanes: list[Lane]) -> None:
         """Lanes that came although we drain by now. If the call fails, their leases end by themselves."""

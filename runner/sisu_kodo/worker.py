@@ -200,16 +200,13 @@ class Worker:
         pump.after_call(self._after_call)
         return pump
 
-    def _after_call(self, call: Call, assigned: int) -> None:
+    def _after_call(self, call: Call) -> None:
         desk = self.desk
         if self._options.once and call.poll:
             desk.claiming = False
             desk.stir.set()
             return
-        # Idle: this call asked for every queue, reported nothing and got nothing; so did the other pumps.
-        asked_for_all = call.poll and not call.results and len(call.want) == len(desk.limits)
-        at_rest = not assigned and not desk.lanes and not desk.in_flight
-        if self._options.until_idle and asked_for_all and at_rest:
+        if self._options.until_idle and desk.at_rest(call):
             desk.drain()
 
     async def _serve_admin(self, listening: socket.socket) -> None:
