@@ -48,6 +48,7 @@ begin;
 \ir 44_admission.sql
 \ir 45_limits.sql
 \ir 46_gates.sql
+\ir 47_leases.sql
 \ir 48_timers.sql
 \ir 50_fan_out.sql
 \ir 52_artifacts.sql
