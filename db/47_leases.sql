@@ -19,7 +19,8 @@ begin
 exception when program_limit_exceeded then
   if cardinality(picked) > 1 then
     foreach step in array picked loop
-      return query select * from app.hand_out(worker, queue, array[step], t);
+      -- one that was too large has ended its run, and with that the others of it
+      return query select h.* from app.runs as r cross join lateral app.hand_out(worker, queue, array[step], t) as h where r.run_id = step.run_id and r.ended_at is null;
     end loop;
   elsif exists (select from app.runs as r where r.run_id = picked[1].run_id and r.ended_at is null for no key update skip locked) then
     perform app.fail_runs(array[picked[1].run_id], array[jsonb_build_object('code', 'lease_failed', 'stepID', picked[1].step_id, 'attempt', picked[1].attempt,
