@@ -300,7 +300,9 @@ begin
   end if;
   with step as (
     select c.idx, c.needs, c.handler, last.status from app.recipe_steps as c left join lateral (
-      select s.status from app.run_steps as s where s.run_id = run.run_id and s.idx = c.idx and s.task_key = '' order by s.attempt desc limit 1) as last on true
+      -- what failed at its condition has not begun: it comes to it again, and to its gates
+      select case when s.worker is not null or s.error ->> 'code' is distinct from 'bad_condition' then s.status end as status
+      from app.run_steps as s where s.run_id = run.run_id and s.idx = c.idx and s.task_key = '' order by s.attempt desc limit 1) as last on true
     where c.recipe_id = run.recipe_id
   )
   select array_agg(s.idx) filter (where s.status in ('ERROR', 'CANCELLED') and s.handler is not null),
