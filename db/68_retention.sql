@@ -66,7 +66,7 @@ as $$
   -- a short scan per status from the oldest start on: what started before and ended after the cutoff, or has forks, is walked over
   select array(
     select p.run_id
-    from unnest(statuses) as st (status)
+    from (select distinct w.status from unnest(statuses) as w (status)) as st
       cross join lateral (
         select r.run_id, r.created_at from app.runs as r
         where r.status = st.status and r.created_at <= cutoff and r.ended_at <= cutoff and app.is_purgeable(r.run_id)
@@ -90,6 +90,7 @@ declare
   wanted text[] := coalesce(purge_runs.statuses, array['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']);
   ids text[];
   bodies bigint := 0;
+  is_full boolean;
 begin
   perform app.check_purge(older_than, actor, reason, wanted, max_runs);
   if not is_dry then
@@ -97,6 +98,8 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('sisu_kodo.purge', 0));
   end if;
   ids := app.runs_to_purge(t - older_than, wanted, max_runs);
+  -- of what was found, not of what could be had: one that somebody holds says nothing about the others
+  is_full := cardinality(ids) = max_runs;
   if not is_dry then
     -- locked first, then looked at again: a fork, or a resume, may have come between
     ids := array(
@@ -110,7 +113,7 @@ begin
         'olderThan', older_than::text, 'statuses', to_jsonb(wanted)));
     end if;
   end if;
-  return jsonb_build_object('accepted', true, 'purged', cardinality(ids), 'bodies', bodies, 'more', cardinality(ids) = max_runs, 'dryRun', is_dry);
+  return jsonb_build_object('accepted', true, 'purged', cardinality(ids), 'bodies', bodies, 'more', is_full and cardinality(ids) > 0, 'dryRun', is_dry);
 end
 $$;
 comment on function app.purge_runs(interval, text, text, text[], integer, boolean) is

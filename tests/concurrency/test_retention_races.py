@@ -253,3 +253,23 @@ def test_a_queue_is_not_truncated_while_somebody_claims(
     assert b.value("select app.shrink_queues(0)") == ["controlQ", "sbxQ"], "what is at work stays"
     b.commit()
     assert broken_laws(conn) == []
+
+
+def test_a_run_that_somebody_holds_does_not_hide_that_there_are_more(
+    conn: Connection[Any], two: tuple[Session, Session]
+) -> None:
+    runs = [finished(conn, f"old {n}") for n in range(5)]
+    a, b = two
+    b.rows("select run_id from app.runs where run_id = %s for update", runs[0])
+    few = "select app.purge_runs('0', 'ann', 'test', max_runs => 2) as answer"
+    answers = [a.value(few) for _ in range(4)]
+    assert [answer["purged"] for answer in answers] == [1, 1, 1, 1]
+    assert answers[0]["more"], "four are left, and one of them is held"
+    b.rollback()
+    assert a.value(few) | {"bodies": 0} == {
+        "accepted": True,
+        "purged": 1,
+        "bodies": 0,
+        "more": False,
+        "dryRun": False,
+    }
