@@ -296,14 +296,14 @@ as $$
 begin
   if jsonb_typeof(want) = 'object' and want - array['queues', 'appVersion', 'recover', 'drain'] = '{}'
     and coalesce(jsonb_typeof(want -> 'queues'), 'object') = 'object'
-    and coalesce(jsonb_typeof(want -> 'appVersion'), 'string') = 'string'
+    and coalesce(jsonb_typeof(want -> 'appVersion'), 'string') = 'string' and coalesce(length(want ->> 'appVersion') <= 128 and want ->> 'appVersion' ~ '\S', true)
     and coalesce(jsonb_typeof(want -> 'recover'), 'boolean') = 'boolean'
     and coalesce(jsonb_typeof(want -> 'drain'), 'boolean') = 'boolean'
   then
     -- most calls want none, and a condition without a query costs next to nothing
     if coalesce(want -> 'queues', '{}') = '{}' then
       return;
-    elsif (select bool_and(w.value ~ '^\d{1,5}$' and exists (select from app.queues as q where q.queue_name = w.key)) from jsonb_each_text(want -> 'queues') as w) then
+    elsif (select bool_and(coalesce(w.value ~ '^\d{1,5}$', false) and exists (select from app.queues as q where q.queue_name = w.key)) from jsonb_each_text(want -> 'queues') as w) then
       return;
     end if;
   end if;
