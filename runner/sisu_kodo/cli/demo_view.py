@@ -22,7 +22,7 @@ def title(out: Console, patch: bool) -> None:
     words = "a failing test, a plan, your approval, a repaired project"
     if not patch:
         words = "the same with the patch left out: it must fail, and say why"
-    out.print(f"[bold]Sisu-Kodo demo[/]  {words}\n")
+    out.print(Text.assemble(("Sisu-Kodo demo", "bold"), f"  {words}\n"))
 
 
 def fact(out: Console, name: str, words: str) -> None:

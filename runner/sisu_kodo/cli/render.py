@@ -32,10 +32,13 @@ _WIDE = 135
 
 
 def console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for a sha256 when it is none."""
+    """Standard output: as wide as the terminal, or wide enough for a sha256 when it is none.
+
+    Texts are printed as they are: brackets and colons in them are no markup.
+    """
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, width=_PLAIN_WIDTH, soft_wrap=True)
+        return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, width=_PLAIN_WIDTH, soft_wrap=True)
 
 
 def say_json(value: Any) -> None:
@@ -50,10 +53,8 @@ def started(header: dict[str, Any], as_json: bool) -> None:
         return
     out = console()
     recipe = header["recipe"]
-    if header["isReplay"]:
-        out.print(f"[bold]{header['workflowID']}[/]  replay: this run exists already")
-    else:
-        out.print(f"[bold]{header['workflowID']}[/]  started")
+    what = "replay: this run exists already" if header["isReplay"] else "started"
+    out.print(Text.assemble((header["workflowID"], "bold"), f"  {what}"))
     out.print(Text.assemble(f"{recipe['name']} v{recipe['version']}  ", status(header["status"])))
 
 
