@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 
 import click
 
 from . import render
+from .given import parsed
 from .runs import json_option, open_client
 
 _shown = click.option(
@@ -65,10 +65,7 @@ def reply(
 
 
 def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"--payload is not JSON: {error}") from error
+    value = parsed("--payload", text)
     if not isinstance(value, dict):
         raise click.UsageError("--payload must be a JSON object")
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from ..client import Client
 from ..errors import Conflict, NotFound, SisuError
 from . import ops_purge, ops_queues, ops_views, render_ops
+from .given import parsed
 from .runs import open_client, signed
 
 _EPILOG = """
@@ -108,7 +108,7 @@ def fork(
 
     Finished steps before it are reused, and the run that is forked stays as it is.
     """
-    patch = parsed("--inputs", inputs)
+    patch: Any = None if inputs is None else parsed("--inputs", inputs)
 
     def call(client: Client, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
         more = {"app_version": app_version, "inputs": patch, "dry_run": dry_run}
@@ -173,11 +173,3 @@ def selections(runs: tuple[str, ...], wanted: str | None) -> Iterator[dict[str, 
         return iter([{"filter": parsed("--filter", wanted)}])
     ids = ops_views.run_ids(runs)
     return ({"runIds": ids[at : at + _AT_ONCE]} for at in range(0, len(ids), _AT_ONCE))
-
-
-def parsed(option: str, text: str | None) -> Any:
-    """The JSON value of an option. Raises click.UsageError."""
-    try:
-        return None if text is None else json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"{option} is not JSON: {error}") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from . import render
+from .given import parsed_file
 from .runs import json_option, open_client
 
 
@@ -29,10 +29,7 @@ def recipe() -> None:
 @json_option
 def put(file: Any, draft: bool, as_json: bool) -> None:
     """Store a recipe (a JSON file, or - for standard input) and activate it."""
-    try:
-        content = json.load(file)
-    except ValueError as error:
-        raise click.UsageError(f"{file.name} is not JSON: {error}") from error
+    content = parsed_file(file.name, file)
     with open_client() as client:
         answer = client.put_recipe(content, activate=not draft)
     render.recipe_put(answer, draft, as_json)

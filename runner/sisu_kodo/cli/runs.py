@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from .. import database
 from ..client import TERMINAL, Client, connected
 from ..config import load_config
 from . import render
+from .given import parsed_file, parsed_or_text
 
 json_option = render.json_option
 
@@ -139,20 +139,14 @@ def read_intent(goal: str | None, file: Any, inputs: tuple[str, ...]) -> dict[st
         raise click.UsageError("give either --goal or --intent")
     intent: dict[str, Any] = {"goal": goal, "inputs": {}, "constraints": {}}
     if file is not None:
-        try:
-            intent = json.load(file)
-        except ValueError as error:
-            raise click.UsageError(f"--intent is not JSON: {error}") from error
+        intent = parsed_file("--intent", file)
     for word in inputs:
         key, equals, value = word.partition("=")
         if not key or not equals:
             raise click.UsageError(f"--input {word!r} is not KEY=VALUE")
         if not isinstance(intent, dict) or not isinstance(intent.setdefault("inputs", {}), dict):
             raise click.UsageError("--input needs an intent whose inputs are an object")
-        try:
-            intent["inputs"][key] = json.loads(value)
-        except ValueError:
-            intent["inputs"][key] = value
+        intent["inputs"][key] = parsed_or_text(f"--input {key}", value)
     return intent
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +12,7 @@ import click
 from rich.text import Text
 
 from . import render
+from .given import parsed_file
 from .runs import json_option, open_client
 
 _EPILOG = """
@@ -54,10 +54,7 @@ def audited(function: Callable[..., None]) -> Callable[..., None]:
 @audited
 def put(file: Any, actor: str, reason: str, dry_run: bool, as_json: bool) -> None:
     """Create or change a schedule (a JSON file, or - for standard input). The same again is a replay."""
-    try:
-        content = json.load(file)
-    except ValueError as error:
-        raise click.UsageError(f"{file.name} is not JSON: {error}") from error
+    content = parsed_file(file.name, file)
     with open_client() as client:
         answer = client.put_schedule(content, actor, reason, dry_run)
     done = "unchanged" if answer["isReplay"] else "created" if answer["isNew"] else "changed"
