@@ -66,3 +66,24 @@ def test_an_input_that_cannot_be_stored_is_wrong_usage(word: str, told: str) -> 
     answer = CliRunner().invoke(main, ("start", "--goal", "x", "--input", word))
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert told in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("show", "a\udcff"),
+        ("list", "--recipe", "\udcff"),
+        ("start", "--goal", "\udcff"),
+        ("ops", "pause", "q", "--partition", "\udcff", *WHO),
+    ],
+)
+def test_an_argument_that_is_not_utf_8_is_wrong_usage(call: tuple[str, ...]) -> None:
+    answer = CliRunner().invoke(main, call)
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert r"\udcff' is not UTF-8" in answer.stderr
+
+
+def test_ids_on_standard_input_that_are_not_utf_8_are_wrong_usage() -> None:
+    answer = CliRunner().invoke(main, ("ops", "explain"), input=b"a\xff\n")
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "is not UTF-8" in answer.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import IO, Any
 
 import click
@@ -35,6 +36,13 @@ def parsed_or_text(what: str, text: str) -> Any:
         if error.code == "malformed_json":
             return text
         raise click.UsageError(f"{what} {_told(error)}") from None
+
+
+def readable(words: Iterable[str]) -> None:
+    """Raises click.UsageError for a word whose bytes are not UTF-8."""
+    for word in words:
+        if not word.isprintable() and any("\udc80" <= each <= "\udcff" for each in word):
+            raise click.UsageError(f"{word!r} is not UTF-8")
 
 
 def _told(error: BadRequest) -> str:

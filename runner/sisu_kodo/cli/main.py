@@ -14,6 +14,7 @@ from ..config import ConfigError, package_version
 from ..database.errors import DatabaseError
 from ..errors import SisuError, from_database
 from . import api, db, demo, dev, gates, ops, recipes, runner, runs, schedules
+from .given import readable
 
 _EPILOG = """
 \b
@@ -30,6 +31,10 @@ Completion in bash, likewise in zsh and fish
 
 class Program(click.Group):
     """Prints any known error to standard error, never a traceback, and leaves with its exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        readable(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

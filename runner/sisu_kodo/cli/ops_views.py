@@ -7,6 +7,7 @@ import sys
 import click
 
 from . import render_ops
+from .given import readable
 from .runs import json_option, open_client
 
 
@@ -19,7 +20,11 @@ def add_to(ops: click.Group) -> None:
 def run_ids(given: tuple[str, ...]) -> list[str]:
     """The ids that were given, or those on standard input, each once. Raises click.UsageError."""
     if not given and not sys.stdin.isatty():
-        given = tuple(word for line in sys.stdin for word in line.split())
+        try:
+            given = tuple(word for line in sys.stdin for word in line.split())
+        except UnicodeDecodeError:
+            raise click.UsageError("standard input is not UTF-8") from None
+        readable(given)
     if not given:
         raise click.UsageError("no run ids: give them as arguments, or on standard input")
     return list(dict.fromkeys(given))
