@@ -87,3 +87,16 @@ def test_ids_on_standard_input_that_are_not_utf_8_are_wrong_usage() -> None:
     answer = CliRunner().invoke(main, ("ops", "explain"), input=b"a\xff\n")
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert "is not UTF-8" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("recipe", "activate", "name", "99999999999"),
+        ("ops", "fork", "run", "--step", "99999999999", *WHO),
+    ],
+)
+def test_a_number_beyond_an_integer_is_wrong_usage(call: tuple[str, ...]) -> None:
+    answer = CliRunner().invoke(main, call)
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "99999999999 is not in the range" in answer.stderr

@@ -90,7 +90,13 @@ def repair(runs: tuple[str, ...], wanted: str | None, dry_run: bool, as_json: bo
 
 
 @ops.command(epilog=_RUNS_EPILOG)
-@click.option("--step", "step_n", type=int, required=True, help="First step that runs again, from 0.")
+@click.option(
+    "--step",
+    "step_n",
+    type=click.IntRange(0, 1_000_000),
+    required=True,
+    help="First step that runs again, from 0.",
+)
 @click.option("--app-version", help="Who may execute the fork.  [default: as the source]")
 @click.option("--inputs", metavar="JSON", help="Object laid over the inputs of the intent.")
 @on_runs

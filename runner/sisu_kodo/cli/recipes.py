@@ -37,7 +37,7 @@ def put(file: Any, draft: bool, as_json: bool) -> None:
 
 @recipe.command()
 @click.argument("name")
-@click.argument("version", type=int, required=False)
+@click.argument("version", type=click.IntRange(1, 1_000_000), required=False)
 @json_option
 def activate(name: str, version: int | None, as_json: bool) -> None:
     """Make new runs take this version, the newest if none is named."""
