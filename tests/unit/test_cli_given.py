@@ -100,3 +100,14 @@ def test_a_number_beyond_an_integer_is_wrong_usage(call: tuple[str, ...]) -> Non
     answer = CliRunner().invoke(main, call)
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert "99999999999 is not in the range" in answer.stderr
+
+
+def test_an_account_without_a_name_has_to_say_who(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    for call in (("ops", "cancel", "run"), ("schedule", "pause", "nightly")):
+        answer = CliRunner().invoke(main, (*call, "--reason", "x"))
+        assert (answer.exit_code, answer.stdout) == (2, "")
+        assert "--actor" in answer.stderr

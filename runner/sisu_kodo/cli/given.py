@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterable
 from typing import IO, Any
 
@@ -43,6 +44,14 @@ def readable(words: Iterable[str]) -> None:
     for word in words:
         if not word.isprintable() and any("\udc80" <= each <= "\udcff" for each in word):
             raise click.UsageError(f"{word!r} is not UTF-8")
+
+
+def myself() -> str:
+    """The name of the account. Raises click.UsageError where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise click.UsageError("this account has no name: say with --actor who you are") from None
 
 
 def _told(error: BadRequest) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from .. import database
 from ..client import TERMINAL, Client, connected
 from ..config import load_config
 from . import render
-from .given import parsed_file, parsed_or_text
+from .given import myself, parsed_file, parsed_or_text
 
 json_option = render.json_option
 
@@ -27,7 +26,7 @@ def signed(function: Callable[..., None]) -> Callable[..., None]:
         json_option,
         click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing."),
         click.option("--reason", required=True, help="Why; kept with the audit artifact."),
-        click.option("--actor", default=getpass.getuser, show_default="you", help="Who."),
+        click.option("--actor", default=myself, show_default="you", help="Who."),
     ):
         function = option(function)
     return function

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +11,7 @@ import click
 from rich.text import Text
 
 from . import render
-from .given import parsed_file
+from .given import myself, parsed_file
 from .runs import json_option, open_client
 
 _EPILOG = """
@@ -43,7 +42,7 @@ def audited(function: Callable[..., None]) -> Callable[..., None]:
         json_option,
         click.option("--dry-run", is_flag=True, help="Say what would happen, write nothing."),
         click.option("--reason", required=True, help="Why; kept with the audit artifact."),
-        click.option("--actor", default=getpass.getuser, show_default="you", help="Who."),
+        click.option("--actor", default=myself, show_default="you", help="Who."),
     ):
         function = option(function)
     return function
