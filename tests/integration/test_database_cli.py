@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from psycopg import Connection
+from psycopg.conninfo import make_conninfo
 
 from sisu_kodo import database
 from sisu_kodo.cli.db import db
@@ -111,6 +112,31 @@ def test_psql_hands_over_arguments_and_exit_code(given: str) -> None:
 def test_down_leaves_a_given_server_alone(given: str, conn: Connection[Any]) -> None:
     assert sisu_db("down").exit_code == 0
     assert conn.execute("select 1").fetchone() == (1,)
+
+
+def as_role(dsn: str, role: str | None) -> str:
+    """The DSN whose sessions have no more rights than `role`, or a login that was granted nothing."""
+    return make_conninfo(dsn, options=f"-c role={role or 'pg_read_all_stats'}")
+
+
+@pytest.mark.parametrize("role", ["app_read", "app_api", "app_worker", "app_ops"])
+def test_status_is_for_every_role(given: str, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", as_role(given, role))
+    done = sisu_db("status", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert (found["codeCurrent"], found["revision"]) == (True, database.status(load_config())["revision"])
+
+
+@pytest.mark.parametrize("command", ["status", "migrate", "reset --system"])
+def test_what_the_login_may_not_do_is_a_failure(
+    given: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", as_role(given, None))
+    done = sisu_db(*command.split())
+    assert done.exit_code == 1
+    assert "error: " in done.stderr
+    assert "permission denied" in done.stderr or "must be owner" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["up", "down", "migrate", "reset", "psql", "status"])

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+import psycopg
 
 from .. import database
 from ..config import Config, ConfigError, load_config
 from ..database.errors import DatabaseError, Refused
+from ..errors import first_line
 
 FAILED, REFUSED, NOT_READY = 1, 3, 4
 
@@ -35,9 +37,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 (status) not running o
 
 @contextmanager
 def faults_to_exit_codes() -> Iterator[None]:
-    """Print a DatabaseError or ConfigError with its hint to stderr and leave with its documented code."""
+    """Print a fault with its hint to stderr and leave with its documented code."""
     try:
         yield
+    except psycopg.Error as error:
+        click.echo(f"error: {first_line(error)}", err=True)
+        sys.exit(FAILED)
     except (DatabaseError, ConfigError) as error:
         click.echo(f"error: {error}", err=True)
         if hint := getattr(error, "hint", ""):
