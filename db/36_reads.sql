@@ -29,6 +29,20 @@ as $$
 $$;
 comment on function app.is_alive(app.workers) is 'True when the worker has not left and gave a sign of life in the last 15 s (real clock; runners give one every 5 s).';
 
+create or replace function app.runner_command(app_version text, queue_name text)
+returns text
+language sql
+immutable
+parallel safe
+security definer
+set search_path = ''
+as $$
+  select 'sisu runner --app-version '
+    || case when app_version ~ '^[A-Za-z0-9._+/:@-]+$' then app_version else '''' || replace(app_version, '''', '''\''''') || '''' end
+    || coalesce(' --queue ' || queue_name, '');
+$$;
+comment on function app.runner_command(text, text) is 'The command that starts a worker of a version, for a queue or (null) for all, as one pastes it into a shell.';
+
 create or replace function app.is_stale(run app.runs)
 returns boolean
 language sql

@@ -230,7 +230,7 @@ with recursive line (queue_name, app_version) as (
     where l.expires_at < clock_timestamp()
     union all
     select w.run_id, u.queue_name, w.enqueued_at,
-      format('no live worker of version %s serves %s: sisu runner --app-version %1$s --queue %2$s', u.app_version, u.queue_name), coalesce(u.served_version, '')
+      format('no live worker of version %s serves %s: %s', u.app_version, u.queue_name, app.runner_command(u.app_version, u.queue_name)), coalesce(u.served_version, '')
     from unserved as u cross join lateral (
       select s.run_id, s.enqueued_at from app.run_steps as s
       where s.queue_name = u.queue_name and s.app_version = u.app_version and s.queue_seq is not null and s.enqueued_at <= app.now() - interval '15 seconds'

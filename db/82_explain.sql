@@ -50,7 +50,7 @@ security invoker
 set search_path = ''
 as $$
   select case when g.expires_at <= app.now() then
-      row(run.run_id, run.status, format('the time to answer the gate %s is over, any live worker ends it: sisu runner --app-version %s', g.gate_key, run.app_version),
+      row(run.run_id, run.status, format('the time to answer the gate %s is over, any live worker ends it: %s', g.gate_key, app.runner_command(run.app_version, null)),
         'the clock', g.opened_at, g.expires_at, v.answer_with)::app.explanation
     else
       row(run.run_id, run.status, format('waits for a human at the gate %s%s%s%s', g.gate_key, coalesce(': ' || g.title, ''),
@@ -74,7 +74,7 @@ as $$
   select row(run.run_id, run.status,
     case m.kind when 'sleep' then format('%s sleeps', n.name) else format('waits to try %s again after %s', n.name, s.error ->> 'code') end,
     'the clock', m.created_at, m.fire_at,
-    case when m.fire_at < app.now() then format('any live worker fires it: sisu runner --app-version %s', run.app_version) end)::app.explanation
+    case when m.fire_at < app.now() then format('any live worker fires it: %s', app.runner_command(run.app_version, null)) end)::app.explanation
   from app.timers as m
     join app.run_steps as s on s.run_id = m.run_id and s.idx = m.idx and s.task_key = m.task_key
     cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
@@ -165,7 +165,7 @@ as $$
   select case
     when s.msg_id is not null and l.ends < clock_timestamp() then
       row(run.run_id, run.status, format('the lease of %s attempt %s has expired', n.name, s.attempt), s.worker, s.started_at, l.ends,
-        format('any live worker of version %s takes over: sisu runner --app-version %1$s', s.app_version))::app.explanation
+        format('any live worker of version %s takes over: %s', s.app_version, app.runner_command(s.app_version, null)))::app.explanation
     when s.msg_id is not null then
       row(run.run_id, run.status, format('%s attempt %s is being executed', n.name, s.attempt), s.worker, s.started_at, l.ends,
         format('select app.cancel_run(%L, actor => ''me'', reason => ''…'')', run.run_id))::app.explanation
@@ -177,7 +177,7 @@ as $$
         format('select app.unpause_partition(%L, %L, actor => ''me'', reason => ''…'')', q.queue_name, s.partition_key))::app.explanation
     when not exists (select from app.workers as w where w.app_version = s.app_version and s.queue_name = any (w.queues) and app.is_alive(w)) then
       row(run.run_id, run.status, format('no live worker of version %s serves %s', s.app_version, s.queue_name), 'nobody', s.enqueued_at, null,
-        format('sisu runner --app-version %s --queue %s', s.app_version, s.queue_name))::app.explanation
+        app.runner_command(s.app_version, s.queue_name))::app.explanation
     when x.reason is not null then
       row(run.run_id, run.status, format('%s waits on %s: %s', n.name, s.queue_name, x.reason), x.held_by, s.enqueued_at, x.next_at, x.unblock)::app.explanation
     else

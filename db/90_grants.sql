@@ -61,7 +61,7 @@ grant execute on function
 to app_api, app_ops, app_read;
 grant select on app.v_arguments to app_api;
 -- a view's functions run with the rights of whoever reads it
-grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text), app.answer_with(app.gates), app.name_by_content(text) to app_read, app_ops;
+grant execute on function app.leases(), app.is_alive(app.workers), app.counted(app.gates, text), app.answer_with(app.gates), app.name_by_content(text), app.runner_command(text, text) to app_read, app_ops;
 grant select on app.v_arguments, app.v_run_timeline, app.v_ops_queue_depth, app.v_ops_queue_fairness, app.v_ops_workers, app.v_gates_open, app.v_state_machine, app.v_recipes, app.v_invariants,
   app.v_ops_inbox, app.v_ops_failures_24h, app.v_ops_slow_steps
 to app_read, app_ops;

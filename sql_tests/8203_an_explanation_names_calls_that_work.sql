@@ -1,6 +1,6 @@
 -- explain_run names no call that is refused: not the answer to a gate whose time is over, no limit higher than there may be.
 begin;
-select plan(14);
+select plan(18);
 
 create function pg_temp.unblock(run_id text) returns text language sql as $$ select e.unblock from app.explain_run(run_id) as e $$;
 select app_test.a_recipe('late', '[{"gates": [{"key": "approve-plan", "ttlMS": 60000}, {"key": "other"}]}]'), app_test.a_run('late', 'late') as late, app.setting('app_version') as version \gset
@@ -37,5 +37,13 @@ select app.set_limits('intentQ', '{"maxRunningPerWorker": null, "rate": {"limit"
 insert into app.rate_tokens (queue_name, partition_key, used_at, tokens) values ('intentQ', 'p', app.now(), 10000);
 select is((select why || coalesce(unblock, '') from app.explain_run((select run_id from app.run_steps where queue_seq is not null order by queue_seq limit 1))),
   'S0 waits on intentQ: its rate limit of 10000 in 60 s is used up', 'the highest rate cannot be raised');
+
+-- a version is any text that is not blank; a shell takes it as one word
+select is(app.runner_command(version, 'intentQ'), 'sisu runner --app-version ' || word || ' --queue intentQ', version) from (values
+  ('1.2.0-rc1+b/7', '1.2.0-rc1+b/7'), ('v 9; it''s $(id)', $$'v 9; it'\''s $(id)'$$)) as v (version, word);
+select app_test.a_run('odd', options => '{"appVersion": "v 9; it''s $(id)"}') as odd, app.runner_command('v 9; it''s $(id)', 'intentQ') as command \gset
+select is(pg_temp.unblock(:'odd'), :'command', 'the command that serves it');
+update app.run_steps set enqueued_at = enqueued_at - interval '1 minute' where run_id = :'odd';
+select alike((select reason from app.v_ops_inbox where run_id = :'odd'), '%: ' || replace(:'command', '\', '\\'), 'the inbox names it too');
 select is_empty('select * from app.v_invariants');
 rollback;
