@@ -36,6 +36,15 @@ def test_the_functions_and_views_exist(conn: Connection[Any]) -> None:
     assert named - {name for (name,) in known} == set()
 
 
+def test_every_table_has_a_head() -> None:
+    """A row after an empty line is no row: a browser shows its pipes."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for block in re.split(r"\n\s*\n", text):
+            rows = [line for line in block.strip().splitlines() if line.startswith("|")]
+            assert not rows or re.fullmatch(r"\|[-:| ]+", rows[1]), f"{page.name}: {rows[0]}"
+
+
 def test_the_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\:", ":")
     for target in set(re.findall(r"\b((?:ops|db):[\w:-]+)", PAGE)):
