@@ -313,6 +313,16 @@ def test_the_inbox_shows_so_many_of_a_kind(duty: Duty) -> None:
     assert "3 more: sisu ops inbox --kind 'gate' --limit 4" in text
 
 
+def test_ids_and_json_of_the_inbox_are_as_many_as_asked_for(duty: Duty) -> None:
+    for n in range(24):
+        start(duty.conn, f"gate {n}", "gated")
+    kinds = ["gate", "dead lane", "failed"]
+    assert [row["kind"] for row in parsed(sisu("inbox", "--limit", "1", "--json"))] == kinds
+    assert len(sisu("inbox", "--limit", "2", "--kind", "gate", "--ids").stdout.split()) == 2
+    assert len(sisu("inbox", "--kind", "gate", "--ids").stdout.split()) == 25, "all, if nobody says how many"
+    assert len(parsed(sisu("inbox", "--kind", "gate", "--json"))) == 25
+
+
 def test_list_failed_says_what_failed(duty: Duty) -> None:
     page = parsed(sisu("list-failed", "--json"))
     assert [run["workflowID"] for run in page["runs"]] == [duty.runs["ERROR"]]

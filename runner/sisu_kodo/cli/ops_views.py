@@ -6,9 +6,12 @@ import sys
 
 import click
 
-from . import render_ops
+from . import render, render_ops
 from .given import readable
 from .runs import json_option, open_client
+
+_SHOWN = 20
+"""Items of a kind that the inbox shows unless told otherwise."""
 
 
 def add_to(ops: click.Group) -> None:
@@ -36,18 +39,22 @@ ids_option = click.option("--ids", is_flag=True, help="Print only the run ids, f
 @click.command()
 @click.option("--kind", type=click.Choice(render_ops.KINDS), help="Only what is of this kind.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many of a kind."
+    "--limit",
+    type=click.IntRange(1, 1000),
+    help="At most so many of a kind.  [default: 20; with --ids or --json all]",
 )
 @ids_option
 @json_option
-def inbox(kind: str | None, limit: int, ids: bool, as_json: bool) -> None:
+def inbox(kind: str | None, limit: int | None, ids: bool, as_json: bool) -> None:
     """Show what needs a human, each with the call that helps."""
     with open_client() as client:
         rows = client.inbox(kind)
     if ids:
-        render_ops.ids(row["run_id"] for row in rows)
+        render_ops.ids(row["run_id"] for row in render_ops.so_many(rows, limit))
+    elif as_json:
+        render.say_json(render_ops.so_many(rows, limit))
     else:
-        render_ops.inbox(rows, limit, as_json)
+        render_ops.inbox(rows, _SHOWN if limit is None else limit)
 
 
 @click.command()

@@ -134,23 +134,27 @@ def explanations(rows: list[dict[str, Any]], as_json: bool) -> None:
                 out.print(line, soft_wrap=True)
 
 
-def inbox(rows: list[dict[str, Any]], each: int, as_json: bool) -> None:
+def so_many(rows: list[dict[str, Any]], each: int | None) -> list[dict[str, Any]]:
+    """The first `each` items of every kind of the inbox; None: all."""
+    seen: Counter[str] = Counter()
+    found = []
+    for row in rows:
+        seen[row["kind"]] += 1
+        if each is None or seen[row["kind"]] <= each:
+            found.append(row)
+    return found
+
+
+def inbox(rows: list[dict[str, Any]], each: int) -> None:
     """What needs a human, at most `each` of a kind."""
-    if as_json:
-        render.say_json(rows)
-        return
     out = render.console()
     if not rows:
         out.print("nothing needs a human")
         return
     total = Counter(str(row["kind"]) for row in rows)
     out.print(Text(", ".join(f"{count} {kind}" for kind, count in total.items()), style="bold"))
-    shown: Counter[str] = Counter()
-    for row in rows:
+    for row in so_many(rows, each):
         kind = str(row["kind"])
-        shown[kind] += 1
-        if shown[kind] > each:
-            continue
         where = "/".join(filter(None, (row["queue_name"], row["partition_key"])))
         until = f"  ends in {span((row['deadline'] - _now(row)).total_seconds())}" if row["deadline"] else ""
         head = Text.assemble("\n", (f"{kind:<14}", _KIND_STYLES.get(kind, "")), f"{span(row['age_s']):>7}  ")
