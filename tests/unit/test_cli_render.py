@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,3 +68,21 @@ class _Client:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_shows_the_ids_of_runs(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "dumb")
+    run_id = "ih_" + hashlib.sha256(b"a run").hexdigest()
+    header = {
+        **RUN, "workflowID": run_id, "recipe": {"name": "compile-default", "version": 1}, "createdAt": 0,
+        "status": "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "nextAction": "RESUME",
+    }  # fmt: skip
+    render.runs({"runs": [header], "nextCursor": None}, False)
+    told = capsys.readouterr().out
+    assert run_id in told.splitlines(), "whole, on a line of its own"
+    assert "compile-default v1  MAX_RECOVERY_ATTEMPTS_EXCEEDED  RESUME" in told

@@ -107,26 +107,26 @@ def gates_table(gates: Iterable[dict[str, Any]]) -> Table:
 
 
 def runs(page: dict[str, Any], as_json: bool) -> None:
-    """A page of `app.list_runs`."""
+    """A page of `app.list_runs`: a table, or in a narrow terminal the whole id and a line below it."""
     if as_json:
         say_json(page)
         return
     if not page["runs"]:
         console().print("no runs")
         return
+    out = console()
     grid = table("created", "run", "recipe", "status", "next", fold=("run",))
     for each in page["runs"]:
-        recipe = f"{each['recipe']['name']} v{each['recipe']['version']}"
-        grid.add_row(
-            clock(each["createdAt"]),
-            each["workflowID"],
-            recipe,
-            status(each["status"]),
-            each["nextAction"] or "",
-        )
-    console().print(grid)
+        recipe, word = f"{each['recipe']['name']} v{each['recipe']['version']}", status(each["status"])
+        when, further = clock(each["createdAt"]), each["nextAction"] or ""
+        grid.add_row(when, each["workflowID"], recipe, word, further)
+        if out.width < _WIDE:
+            out.print(Text(each["workflowID"], style="bold"), soft_wrap=True)
+            out.print(Text.assemble(f"  {when}  {recipe}  ", word, f"  {further}".rstrip()), soft_wrap=True)
+    if out.width >= _WIDE:
+        out.print(grid)
     if page.get("nextCursor"):
-        console().print(f"more: sisu list --cursor {page['nextCursor']}", style="dim", soft_wrap=True)
+        out.print(f"more: sisu list --cursor {page['nextCursor']}", style="dim", soft_wrap=True)
 
 
 def recipe_put(answer: dict[str, Any], draft: bool, as_json: bool) -> None:
