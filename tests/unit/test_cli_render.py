@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,3 +87,16 @@ def test_a_narrow_terminal_shows_the_ids_of_runs(
     told = capsys.readouterr().out
     assert run_id in told.splitlines(), "whole, on a line of its own"
     assert "compile-default v1  MAX_RECOVERY_ATTEMPTS_EXCEEDED  RESUME" in told
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    error = {"code": "bad", "message": "\x1b[2Jcleared\x9b31m\x07\x08\r"}
+    render.run({"run": {**RUN, "error": error}, "steps": [], "gates": [GATE], "artifacts": []}, False)
+    row = {
+        "run_id": "r", "status": "ERROR", "why": "a\x1b]0;title\nb", "held_by": None, "since": None,
+        "next_at": None, "unblock": None,
+    }  # fmt: skip
+    render_ops.explanations([row], False)
+    told = capsys.readouterr().out
+    assert "[2Jcleared31m" in told and "a]0;title\nb" in told
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", told)

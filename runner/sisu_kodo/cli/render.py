@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import click
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -27,18 +29,27 @@ STYLES = {
     "CANCELLED": "magenta",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "red",
 }
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PLAIN_WIDTH = 160
 _WIDE = 135
 
 
-def console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for a sha256 when it is none.
+class _Terminal(Console):
+    """Prints texts as they are: brackets and colons are no markup, control characters are left out."""
 
-    Texts are printed as they are: brackets and colons in them are no markup.
-    """
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render(self, *given: Any, **options: Any) -> Iterator[Segment]:
+        for each in super().render(*given, **options):
+            yield each if each.control else each._replace(text=_CONTROLS.sub("", each.text))
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for a sha256 when it is none."""
     if sys.stdout.isatty():
-        return Console(highlight=False, markup=False, emoji=False)
-    return Console(highlight=False, markup=False, emoji=False, width=_PLAIN_WIDTH, soft_wrap=True)
+        return _Terminal()
+    return _Terminal(width=_PLAIN_WIDTH, soft_wrap=True)
 
 
 def say_json(value: Any) -> None:
