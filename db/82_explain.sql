@@ -112,7 +112,7 @@ as $$
 $$;
 comment on function app.raise_limit(text, text, text, bigint) is 'A call with twice this limit in the place of its %s, or the highest that there may be; null when there is no higher one.';
 
-create or replace function app.explain_limits(rules app.queues, partition_limit integer, key text)
+create or replace function app.explain_limits(rules app.queues, partition_limit integer, key text, version text)
 returns table (reason text, held_by text, next_at timestamptz, unblock text)
 language sql
 stable
@@ -146,13 +146,13 @@ as $$
       app.raise_limit(format('select app.set_limits(%L, ''{"maxRunningPerWorker": %%s}'', actor => ''me'', reason => ''…'')', rules.queue_name), 'limits', 'maxRunningPerWorker', rules.max_running_per_worker)
     where rules.max_running_per_worker is not null and not exists (
       select from app.workers as w
-      where rules.queue_name = any (w.queues) and app.is_alive(w) and (select count(*) from lease as l where l.worker = w.worker) < rules.max_running_per_worker)
+      where rules.queue_name = any (w.queues) and w.app_version = version and app.is_alive(w) and (select count(*) from lease as l where l.worker = w.worker) < rules.max_running_per_worker)
   )
   select f.reason, coalesce(array_to_string(f.runs[1:3], ', ') || case when cardinality(f.runs) > 3 then format(' and %s more', cardinality(f.runs) - 3) else '' end, 'the clock'),
     f.next_at, f.unblock
   from full_of as f order by f.next_at desc nulls last, f.place limit 1;
 $$;
-comment on function app.explain_limits(app.queues, integer, text) is 'The limit of a queue that keeps the steps of a partition in line at this moment, with the runs that hold the slots; no row when none does.';
+comment on function app.explain_limits(app.queues, integer, text, text) is 'The limit of a queue that keeps the steps of a partition and an app version in line at this moment, with the runs that hold the slots; no row when none does.';
 
 create or replace function app.explain_step(run app.runs)
 returns app.explanation
@@ -190,7 +190,7 @@ as $$
       order by s.msg_id is null, s.enqueued_at limit 1) as s
     join app.queues as q on q.queue_name = s.queue_name
     left join app.partitions as p on p.queue_name = s.queue_name and p.partition_key = s.partition_key
-    left join lateral app.explain_limits(q, p.max_running, s.partition_key) as x on s.msg_id is null
+    left join lateral app.explain_limits(q, p.max_running, s.partition_key, s.app_version) as x on s.msg_id is null
     cross join lateral (select s.step_id || case when s.task_key = '' then '' else format(' task %s', s.task_idx) end) as n (name)
     cross join lateral (select case when s.msg_id is not null then app.lease_ends(s.queue_name, s.msg_id) end as ends) as l
     cross join lateral (

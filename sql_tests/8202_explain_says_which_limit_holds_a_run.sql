@@ -1,6 +1,6 @@
 -- explain_run on a queue with limits: which one, who holds the slots or when the next token comes, and the SQL that helps.
 begin;
-select plan(8);
+select plan(9);
 
 select app_test.a_recipe() \g /dev/null
 select app_test.a_run('one ' || i, options => '{"queuePartitionKey": "p"}') from generate_series(1, 6) as i \g /dev/null
@@ -17,6 +17,8 @@ select app.set_limits('intentQ', '{"maxRunning": null, "maxRunningPerPartition":
 select is(pg_temp.explained(), 'S0 waits on intentQ: waits for a slot, the limit 2 of its partition is reached | run, run | select app.set_partition(''intentQ'', ''p'', ''{"maxRunning": 4}'', actor => ''me'', reason => ''…'')', 'its partition');
 select app.set_limits('intentQ', '{"maxRunningPerPartition": null, "maxRunningPerWorker": 2}', 'ann', 'x') \g /dev/null
 select is(pg_temp.explained(), 'S0 waits on intentQ: waits for a slot, every worker that is there has reached the limit of 2 | run, run | select app.set_limits(''intentQ'', ''{"maxRunningPerWorker": 4}'', actor => ''me'', reason => ''…'')', 'the workers');
+select app_test.a_worker('of another version', '{"appVersion": "v0"}') \g /dev/null
+select alike(pg_temp.explained(), '%every worker that is there has reached the limit of 2%', 'one that may not have the run is none of them');
 select app.set_limits('intentQ', '{"maxRunningPerWorker": null, "rate": {"limit": 2, "seconds": 60}}', 'ann', 'x') \g /dev/null
 select app_test.work_once(n => 1), app.advance('10 seconds'), app_test.work_once(n => 9) \g /dev/null
 select is(pg_temp.explained(), 'S0 waits on intentQ: its rate limit of 2 in 60 s is used up | the clock | select app.set_limits(''intentQ'', ''{"rate": {"limit": 4, "seconds": 60}}'', actor => ''me'', reason => ''…'')', 'the rate');
