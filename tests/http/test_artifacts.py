@@ -17,6 +17,16 @@ def artifact(kind: str, name: str, body: bytes, media_type: str) -> dict[str, An
     return {"kind": kind, "name": name, "body": base64.b64encode(body).decode(), "mediaType": media_type}
 
 
+@pytest.mark.parametrize("word", ["{}_0", "+{}", "0{}", "{}.0", "%20{}", "%D9%A1"])
+def test_an_id_is_written_in_one_way(word: str, api: Api, conn: psycopg.Connection[Any]) -> None:
+    run = api.run()
+    work(conn, artifacts=[artifact("file", f"{n}.txt", b"x", "text/plain") for n in range(12)])
+    first = api.get(f"/api/runs/{run}/artifacts").json()[0]["artifactId"]
+    answer = api.get(f"/api/artifacts/{word.format(first)}")
+    told = [{"path": "artifactId", "message": "must be a number in decimal digits"}]
+    assert (answer.status_code, answer.json()["details"]) == (400, told)
+
+
 def test_bytes_come_as_they_are(api: Api, conn: psycopg.Connection[Any]) -> None:
     body = bytes(range(256)) * 10
     run = api.run()

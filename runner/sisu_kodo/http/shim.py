@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Path
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from ..errors import Forbidden, Unauthorized
@@ -94,6 +97,7 @@ RunId = Annotated[
         examples=[EXAMPLE_RUN],
     ),
 ]
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 GateKey = Annotated[
     str,
     Path(
@@ -104,7 +108,18 @@ GateKey = Annotated[
         examples=["approve-plan"],
     ),
 ]
-ArtifactId = Annotated[int, Path(alias="artifactId", ge=1, le=2**63 - 1, examples=[1])]
+
+
+def _digits(value: Any) -> Any:
+    """A number as it is given out; Python would also read `1_0`, `+1` and `01`."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise PydanticCustomError("number", "must be a number in decimal digits")
+    return value
+
+
+ArtifactId = Annotated[
+    int, Path(alias="artifactId", ge=1, le=2**63 - 1, examples=[1]), BeforeValidator(_digits)
+]
 
 
 def named(caller: Caller, field_name: str) -> str:
