@@ -323,6 +323,22 @@ def test_ids_and_json_of_the_inbox_are_as_many_as_asked_for(duty: Duty) -> None:
     assert len(parsed(sisu("inbox", "--kind", "gate", "--json"))) == 25
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("ops explain <&-", 2),
+        ("ops cancel --reason x <&-", 2),
+        ("ops pause sbxQ --reason x >&-", 0),
+        ("ops queues >&-", 0),
+        ("ops explain nobody >&- 2>&-", 3),
+    ],
+)
+def test_a_service_without_standard_streams_gets_its_exit_code(duty: Duty, command: str, code: int) -> None:
+    words = f"exec {sys.executable} -m sisu_kodo {command}"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
 def test_list_failed_says_what_failed(duty: Duty) -> None:
     page = parsed(sisu("list-failed", "--json"))
     assert [run["workflowID"] for run in page["runs"]] == [duty.runs["ERROR"]]

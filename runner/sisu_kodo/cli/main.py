@@ -32,6 +32,13 @@ Completion in bash, likewise in zsh and fish
 class Program(click.Group):
     """Prints any known error to standard error, never a traceback, and leaves with its exit code."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        # a service may have been started without them: Python has None in their place then
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:
+                setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+        return super().main(*args, **options)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         readable(args)
         return super().parse_args(ctx, args)
