@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,22 @@ def test_what_the_login_may_not_do_is_a_failure(
     assert done.exit_code == 1
     assert "error: " in done.stderr
     assert "permission denied" in done.stderr or "must be owner" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("ops explain <&-", 2),
+        ("ops cancel --reason x <&-", 2),
+        ("ops pause sbxQ --reason x >&-", 0),
+        ("ops queues >&-", 0),
+        ("ops explain nobody >&- 2>&-", 3),
+    ],
+)
+def test_a_service_without_standard_streams_gets_its_exit_code(given: str, command: str, code: int) -> None:
+    words = f"exec {sys.executable} -m sisu_kodo {command}"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
 
 
 @pytest.mark.parametrize("name", ["up", "down", "migrate", "reset", "psql", "status"])

@@ -305,8 +305,7 @@ def test_the_inbox_shows_what_needs_a_human(duty: Duty) -> None:
 
 
 def test_the_inbox_shows_so_many_of_a_kind(duty: Duty) -> None:
-    for n in range(3):
-        start(duty.conn, f"gate {n}", "gated")
+    assert len({start(duty.conn, f"gate {n}", "gated") for n in range(3)}) == 3
     text = sisu("inbox", "--limit", "1").stdout
     assert text.startswith("4 gate, ")
     assert text.count("reply_gate") == 1
@@ -314,29 +313,10 @@ def test_the_inbox_shows_so_many_of_a_kind(duty: Duty) -> None:
 
 
 def test_ids_and_json_of_the_inbox_are_as_many_as_asked_for(duty: Duty) -> None:
-    for n in range(24):
-        start(duty.conn, f"gate {n}", "gated")
-    kinds = ["gate", "dead lane", "failed"]
-    assert [row["kind"] for row in parsed(sisu("inbox", "--limit", "1", "--json"))] == kinds
+    gates = [duty.runs["WAITING_INPUT"], *(start(duty.conn, f"gate {n}", "gated") for n in range(24))]
+    assert len(parsed(sisu("inbox", "--limit", "1", "--json"))) == 3, "one of each kind"
     assert len(sisu("inbox", "--limit", "2", "--kind", "gate", "--ids").stdout.split()) == 2
-    assert len(sisu("inbox", "--kind", "gate", "--ids").stdout.split()) == 25, "all, if nobody says how many"
-    assert len(parsed(sisu("inbox", "--kind", "gate", "--json"))) == 25
-
-
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        ("ops explain <&-", 2),
-        ("ops cancel --reason x <&-", 2),
-        ("ops pause sbxQ --reason x >&-", 0),
-        ("ops queues >&-", 0),
-        ("ops explain nobody >&- 2>&-", 3),
-    ],
-)
-def test_a_service_without_standard_streams_gets_its_exit_code(duty: Duty, command: str, code: int) -> None:
-    words = f"exec {sys.executable} -m sisu_kodo {command}"
-    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+    assert sorted(sisu("inbox", "--kind", "gate", "--ids").stdout.split()) == sorted(gates), "else all"
 
 
 def test_list_failed_says_what_failed(duty: Duty) -> None:
