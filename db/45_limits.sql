@@ -269,7 +269,8 @@ begin
     if last.at is null or last.at < clock_timestamp() - interval '10 seconds' then
       n := app.handed_out(queue.queue_name);
       if n is distinct from last.handed_out then
-        insert into app.queue_samples (queue_name, at, handed_out) values (queue.queue_name, clock_timestamp(), n);
+        -- another session's of the same microsecond says the same
+        insert into app.queue_samples (queue_name, at, handed_out) values (queue.queue_name, clock_timestamp(), n) on conflict do nothing;
         delete from app.queue_samples as m
         where (m.queue_name, m.at) in (
           select o.queue_name, o.at from app.queue_samples as o
