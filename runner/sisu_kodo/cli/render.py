@@ -130,8 +130,9 @@ def runs(page: dict[str, Any], as_json: bool) -> None:
     for each in page["runs"]:
         recipe, word = f"{each['recipe']['name']} v{each['recipe']['version']}", status(each["status"])
         when, further = clock(each["createdAt"]), each["nextAction"] or ""
-        grid.add_row(when, each["workflowID"], recipe, word, further)
-        if out.width < _WIDE:
+        if out.width >= _WIDE:
+            grid.add_row(when, each["workflowID"], recipe, word, further)
+        else:
             out.print(Text(each["workflowID"], style="bold"), soft_wrap=True)
             out.print(Text.assemble(f"  {when}  {recipe}  ", word, f"  {further}".rstrip()), soft_wrap=True)
     if out.width >= _WIDE:

@@ -97,7 +97,6 @@ RunId = Annotated[
         examples=[EXAMPLE_RUN],
     ),
 ]
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 GateKey = Annotated[
     str,
     Path(
@@ -110,15 +109,21 @@ GateKey = Annotated[
 ]
 
 
-def _digits(value: Any) -> Any:
-    """A number as it is given out; Python would also read `1_0`, `+1` and `01`."""
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        raise PydanticCustomError("number", "must be a number in decimal digits")
-    return value
+def written_as(pattern: str) -> BeforeValidator:
+    """A number written in this way; Python would also read `1_0` and `+5`."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            raise PydanticCustomError("number", "must be a number in decimal digits")
+        return value
+
+    return BeforeValidator(check)
 
 
 ArtifactId = Annotated[
-    int, Path(alias="artifactId", ge=1, le=2**63 - 1, examples=[1]), BeforeValidator(_digits)
+    int,
+    Path(alias="artifactId", ge=1, le=2**63 - 1, examples=[1]),
+    written_as(r"-?(0|[1-9][0-9]*)"),
 ]
 
 

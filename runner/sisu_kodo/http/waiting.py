@@ -7,7 +7,6 @@ call waits for the next change, unless somebody is asked for already. A run that
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,25 +14,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from ..client import TERMINAL
 from .answers import matches, tag_of
-from .shim import Shim
+from .shim import Shim, written_as
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-
-
-def _plain(value: Any) -> Any:
-    """A number as JSON writes it; Python would also read `1_0` and `+5`."""
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        raise PydanticCustomError("number", "must be a number in decimal digits")
-    return value
-
-
-_Plain = BeforeValidator(_plain)
+_Plain = written_as(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 Wait = Annotated[
     float,
     Query(ge=0, le=60, description="Wait up to so many seconds for an answer that says something new."),
