@@ -133,6 +133,7 @@ set search_path = ''
 as $$
 declare
   aged app.run_steps[];
+  skip text[];            -- a variable: handed on with the collation of run_id, pick would compare all its arguments by that, and no index fits
 begin
   if until is not null and fronts is null and round % 4 + widest >= 4 then
     aged := app.pick_aged(queue, version, keys,
@@ -143,11 +144,12 @@ begin
   elsif cardinality(aged) = n then
     return aged;
   end if;
+  skip := array(select a.run_id from unnest(aged) as a);
   return aged || app.pick(queue, version, keys,
     array(
       select k.turn - (select count(*)::integer from unnest(aged) as a where a.partition_key = k.key)
       from unnest(keys, turns) with ordinality as k (key, turn, ordinality) order by k.ordinality),
-    array(select a.run_id from unnest(aged) as a), n - cardinality(aged), fronts);
+    skip, n - cardinality(aged), fronts);
 end
 $$;
 comment on function app.pick_fairly(text, text, text[], integer[], integer, integer, integer, timestamptz, jsonb) is
