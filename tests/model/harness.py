@@ -94,9 +94,9 @@ class Harness:
             "select from app.v_arguments where shape = 'setting' and path = 'test_database'"
         ).fetchone():
             self.owner.execute("select app.put_setting('test_database', 'true')")
-        self.owner.execute(
-            "update app.queues set max_recoveries = %s, lease_seconds = 3600", [MOST_RECOVERIES]
-        )
+        # nothing ages: the model knows a line by its order alone
+        settings = "max_recoveries = %s, lease_seconds = 3600, ageing_seconds = null"
+        self.owner.execute(f"update app.queues set {settings}".encode(), [MOST_RECOVERIES])
         if mistake := os.environ.get("SISU_MODEL_MUTATION"):
             mutate(self.owner, mistake)
         for recipe in RECIPES:
