@@ -66,10 +66,17 @@ def lease(lane: Lane) -> dict[str, Any]:
     return {key: lane[key] for key in _LEASE}
 
 
+AGE = """
+with aged as (select m.msg_id from pgmq.{queue} as m for update skip locked)
+update pgmq.{queue} as m set vt = m.vt - %s::interval from aged where m.msg_id = aged.msg_id
+"""
+
+
 def age_leases(conn: Connection[Any], by: str = "1 minute") -> None:
-    """The holders of all leases have been silent for so long."""
-    conn.execute("update pgmq.q_intentq set vt = vt - %s::interval", [by])
-    conn.execute("update pgmq.q_sbxq set vt = vt - %s::interval", [by])
+    """The holders of all leases have been silent for so long, unless somebody looks at them now."""
+    # a plain update waits, and takes the rows in an order of its own: two of them met in a deadlock
+    for queue in ("q_intentq", "q_sbxq"):
+        conn.execute(AGE.format(queue=queue).encode(), [by])
 
 
 def one(conn: Connection[Any], statement: str, *arguments: Any) -> Any:
