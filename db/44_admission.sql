@@ -95,17 +95,22 @@ begin
         )
         select front.priority from front where front.enqueued_at <= until order by front.enqueued_at limit 1) as aged
       cross join lateral (
-        select s from app.run_steps as s
-        where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.priority = aged.priority and s.queue_seq is not null
-          and s.enqueued_at <= until
-        order by s.queue_seq, s.task_idx
+        select s
+        from (
+          -- no more than its front: whoever looks on for what is old reads all that is young
+          select l.ctid, l.queue_seq, l.task_idx from app.run_steps as l
+          where l.queue_name = queue and l.app_version = version and l.partition_key = p.partition_key and l.priority = aged.priority and l.queue_seq is not null
+          order by l.queue_seq, l.task_idx limit p.quota + 20) as f
+          join app.run_steps as s on s.ctid = f.ctid
+        where s.enqueued_at <= until
+        order by f.queue_seq, f.task_idx
         limit p.quota
-        for update skip locked) as line
+        for update of s skip locked) as line
     limit n) as x);
 end
 $$;
 comment on function app.pick_aged(text, text, text[], integer[], timestamptz, integer) is
-  'Locks up to n steps that have waited since until behind others of a lower priority number in their partition, no more of each than its quota.';
+  'Locks up to n steps that have waited since until behind others of a lower priority number in their partition, no more of each than its quota; looks at twenty beyond that.';
 
 create or replace function app.and_round(keys text[], from_the_start text[], n integer)
 returns text[]
