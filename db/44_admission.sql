@@ -239,12 +239,12 @@ begin
     picked := case when skip is null then app.pick_fairly(queue, app_version, keys, turns, case when is_special then 100 else widest end, missing, round, t - rules.ageing_seconds * interval '1 second', fronts)
       else app.pick(queue, app_version, keys, turns, skip, missing, fronts) end;
     perform app.keep_fronts(queue, app_version, fronts, keys, picked, app.entries_read('app.backlog_in_line') - read - coalesce(cardinality(picked), 0));
-    exit when picked is null;
     fronts := coalesce(fronts, app.fronts(queue, app_version));
     if skip is null then
-      perform set_config(cursor_name, app.next_place(case when cardinality(keys) < missing or keys[cardinality(keys)] collate "C" < start then round + widest else round end, keys, turns, picked, missing), false);
+      perform set_config(cursor_name, app.next_place(case when picked is not null and (cardinality(keys) < missing or keys[cardinality(keys)] collate "C" < start) then round + widest else round end, keys, turns, picked, missing), false);
       skip := '{}';
     end if;
+    exit when picked is null;
     free := app.begin_steps(picked, t);
     if cardinality(free) < cardinality(picked) then
       skip := skip || array(select k.run_id from unnest(picked) as k where k.run_id <> all (array(select f.run_id from unnest(free) as f)));
@@ -280,7 +280,8 @@ security invoker
 set search_path = ''
 as $$
 declare
-  last text := picked[cardinality(picked)].partition_key;
+  -- of nothing, because somebody holds all that waits there: behind it
+  last text := coalesce(picked[cardinality(picked)].partition_key, keys[cardinality(keys)]);
   turn integer := turns[array_position(keys, last)];
   rest integer := 0;
 begin

@@ -156,3 +156,21 @@ def test_a_takeover_under_way_fences_off_the_commit(dsn: str, conn: Connection[A
     assert attempts(conn, run) == [(0, 1, "ERROR"), (0, 2, "PENDING")]
     assert attempts(conn, other_run) == [(0, 1, "SUCCESS"), (1, 1, "PENDING")]
     assert broken_laws(conn) == []
+
+
+def test_a_partition_that_somebody_holds_does_not_hold_up_the_others(dsn: str, conn: Connection[Any]) -> None:
+    put(conn, {})
+    register(conn, "a")
+    held = start(conn, "held", queuePartitionKey="a")
+    others = [start(conn, f"run {n}", queuePartitionKey="b") for n in range(2)]
+    with sessions(dsn) as (one, two):
+        one.rows("select app.cancel_run(%s, 'ann', 'test')", held)
+        taken = []
+        for _ in range(4):
+            taken += claim(two, "a")
+            two.commit()
+        assert taken == others, "in turn, whatever the transaction that is left open holds"
+        one.rollback()
+        assert claim(two, "a") == [held]
+        two.commit()
+    assert broken_laws(conn) == []
