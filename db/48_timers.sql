@@ -24,11 +24,13 @@ begin
     return 0;
   end if;
   with first as materialized (
-    select d.timer_id, d.run_id from app.timers as d where d.fired_at is null and d.closed_at is null and d.fire_at <= t order by d.fire_at limit 100
-  ), run as materialized (
-    select r.run_id from app.runs as r where r.run_id in (select f.run_id from first as f) order by r.run_id for no key update skip locked
+    select d.timer_id, d.run_id from app.timers as d where d.fired_at is null and d.closed_at is null and d.fire_at <= t order by d.fire_at limit 1000
+  ), mine as materialized (
+    -- the first hundred that nobody holds: those of one run that many work on would keep all others waiting
+    select f.timer_id
+    from first as f cross join lateral (select from app.runs as r where r.run_id = f.run_id limit 1 for no key update skip locked) as r limit 100
   ), fired as (
-    update app.timers as d set fired_at = t from first as f join run using (run_id)
+    update app.timers as d set fired_at = t from mine as f
     where d.timer_id = f.timer_id and coalesce(d.fired_at, d.closed_at) is null
     returning d as timer
   )
@@ -45,7 +47,7 @@ begin
   return coalesce(cardinality(due), 0);
 end
 $$;
-comment on function app.fire_timers() is 'Fires up to 100 due timers and returns how many.';
+comment on function app.fire_timers() is 'Fires up to 100 due timers, of the first thousand those whose runs nobody holds at this moment, and returns how many.';
 
 create or replace function app.fire_timer(timer app.timers, t timestamptz)
 returns void

@@ -174,3 +174,19 @@ def test_a_partition_that_somebody_holds_does_not_hold_up_the_others(dsn: str, c
         assert claim(two, "a") == [held]
         two.commit()
     assert broken_laws(conn) == []
+
+
+def test_timers_of_runs_that_somebody_holds_do_not_hold_up_the_others(dsn: str, conn: Connection[Any]) -> None:
+    conn.execute("select app.put_setting('test_database', 'true')")
+    put(conn, {"sleep": {"ms": 1000}, "handler": None}, {})
+    register(conn, "a")
+    runs = [start(conn, f"run {n:03}") for n in range(103)]
+    conn.execute("select app.advance('1 minute')")
+    with sessions(dsn) as (one, two):
+        one.rows("select run_id from app.runs where run_id = any (%s) for no key update", runs[:100])
+        assert claim(two, "a", 10, recover=True) == runs[100:], "behind a hundred that are due before them"
+        two.commit()
+        one.rollback()
+        assert len(claim(two, "a", 200, recover=True)) == 100
+        two.commit()
+    assert broken_laws(conn) == []
