@@ -98,6 +98,8 @@ as $$
 declare
   queue app.queues;
   lost app.lease[];
+  many integer;
+  over integer;
   n integer := 0;
   read bigint;
   front record;
@@ -109,18 +111,21 @@ begin
       perform set_config('sisu.lease_' || lower(queue.queue_name), front.first_id::text, false) where front.first_id is not null;
       continue when not front.is_expired;
     end if;
-    read := app.lease_entries_read(queue.queue_name);
-    lost := array(select l from app.expired_leases(queue.queue_name, queue.lease_seconds, 100) as l);
-    -- ten times as rare as others, because of the glances
-    perform app.looked('leases_' || queue.queue_name, 10 * (app.lease_entries_read(queue.queue_name) - read));
-    if cardinality(lost) > 0 then
-      n := n + app.lose_leases(lost, 'lease_expired', 'worker %s gave no sign of life');
-    end if;
+    -- a hundred; if somebody holds the runs of them all, the thousand that they stand before
+    foreach many in array array[100, 1000] loop
+      read := app.lease_entries_read(queue.queue_name);
+      lost := array(select l from app.expired_leases(queue.queue_name, queue.lease_seconds, many) as l);
+      -- ten times as rare as others, because of the glances
+      perform app.looked('leases_' || queue.queue_name, 10 * (app.lease_entries_read(queue.queue_name) - read));
+      over := case when cardinality(lost) > 0 then app.lose_leases(lost, 'lease_expired', 'worker %s gave no sign of life') else 0 end;
+      n := n + over;
+      exit when over > 0 or cardinality(lost) < many;
+    end loop;
   end loop;
   return n;
 end
 $$;
-comment on function app.recover_leases() is 'Takes over up to 100 expired leases per queue.';
+comment on function app.recover_leases() is 'Takes over up to 100 expired leases per queue, and up to 1000 behind a hundred whose runs somebody holds.';
 
 create or replace function app.leases_of(worker text)
 returns app.lease[]

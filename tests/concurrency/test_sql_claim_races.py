@@ -176,7 +176,7 @@ def test_a_partition_that_somebody_holds_does_not_hold_up_the_others(dsn: str, c
     assert broken_laws(conn) == []
 
 
-def test_timers_of_runs_that_somebody_holds_do_not_hold_up_the_others(dsn: str, conn: Connection[Any]) -> None:
+def test_timers_of_runs_that_somebody_holds_do_not_hold_up_others(dsn: str, conn: Connection[Any]) -> None:
     conn.execute("select app.put_setting('test_database', 'true')")
     put(conn, {"sleep": {"ms": 1000}, "handler": None}, {})
     register(conn, "a")
@@ -188,5 +188,22 @@ def test_timers_of_runs_that_somebody_holds_do_not_hold_up_the_others(dsn: str, 
         two.commit()
         one.rollback()
         assert len(claim(two, "a", 200, recover=True)) == 100
+        two.commit()
+    assert broken_laws(conn) == []
+
+
+def test_leases_of_runs_that_somebody_holds_do_not_hold_up_others(dsn: str, conn: Connection[Any]) -> None:
+    put(conn, {})
+    register(conn, "a", "b")
+    runs = [start(conn, f"run {n:03}") for n in range(103)]
+    with sessions(dsn) as (one, two):
+        assert len(claim(one, "b", 200)) == 103
+        one.commit()
+        age_leases(conn)
+        one.rows("select run_id from app.runs where run_id = any (%s) for no key update", runs[:100])
+        assert claim(two, "a", 10, recover=True) == runs[100:], "behind a hundred that expired before them"
+        two.commit()
+        one.rollback()
+        assert claim(two, "a", 200, recover=True) == runs[:100]
         two.commit()
     assert broken_laws(conn) == []
