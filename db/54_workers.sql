@@ -78,10 +78,8 @@ begin
     perform app.note_ends(stopped);
   end if;
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
-  if lose_leases.code = 'lease_expired' then
-    -- whoever looked at one that is left alone has renewed it
-    perform app.extend_leases(l.queue_name, array_agg(l.msg_id), 0) from unnest(lost) as l where l.run_id <> all (held) group by l.queue_name;
-  end if;
+  -- those that are left alone are over, too: whoever looked at one has renewed it, and whoever gave it back holds it no more
+  perform app.extend_leases(l.queue_name, array_agg(l.msg_id), 0) from unnest(lost) as l where l.run_id <> all (held) group by l.queue_name;
   return n;
 end
 $$;

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
+import pytest
 from psycopg import Connection
 from psycopg.rows import dict_row
 
@@ -205,5 +206,31 @@ def test_leases_of_runs_that_somebody_holds_do_not_hold_up_others(dsn: str, conn
         two.commit()
         one.rollback()
         assert claim(two, "a", 200, recover=True) == runs[:100]
+        two.commit()
+    assert broken_laws(conn) == []
+
+
+GIVE_BACK = [
+    "select app.release('a', %s::jsonb)",
+    "select app.retire_worker('a') where %s::jsonb is not null",
+]
+
+
+@pytest.mark.parametrize("call", GIVE_BACK)
+def test_what_is_given_back_while_somebody_holds_its_run_is_free_at_once(
+    dsn: str, conn: Connection[Any], call: str
+) -> None:
+    put(conn, {})
+    register(conn, "a", "b")
+    run = start(conn, "run")
+    with sessions(dsn) as (one, two):
+        (lane,) = two.rows(WORK, "a", "[]", want())
+        two.commit()
+        one.rows("select run_id from app.runs where run_id = %s for no key update", run)
+        lease = {key: value for key, value in result(lane).items() if key not in ("attempt", "status")}
+        two.rows(call, report(lease))
+        two.commit()
+        one.rollback()
+        assert claim(two, "b", recover=True) == [run], "not when the lease is over"
         two.commit()
     assert broken_laws(conn) == []

@@ -172,8 +172,14 @@ def approve_plan(
     payload: JSON = {"decision": decision, "approvedBy": by, **({"notes": notes} if notes else {})}
     run = known(world, run_id)
     door = run.doors.get("approve-plan")
-    usual = "approve-plan" if door is None or door.round == 1 else f"approve-plan round {door.round}"
-    answer = reply_gate(world, run_id, "approve-plan", payload, dedupe or usual)
+    number = door.round if door else 1
+    # without a key: the one under which the same person answered before
+    own = [key for key, signed in run.signed.items() if signed == (number, by)]
+    usual = "approve-plan" if number == 1 else f"approve-plan round {number}"
+    name = dedupe or min(own, default=usual)
+    answer = reply_gate(world, run_id, "approve-plan", payload, name)
+    if not answer["isReplay"]:
+        world.edit(run_id).signed[name] = number, by
     return {"accepted": True, "workflowID": run_id, **answer}
 
 

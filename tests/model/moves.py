@@ -310,6 +310,7 @@ def fork(world: World, source: Run, run_id: str, step_n: int, seq: int) -> Run:
         doors={},
         timers=[],
         replies={},
+        signed={},
     )
     for attempt in source.attempts:
         if attempt.idx < step_n and attempt.status == "SUCCESS":
@@ -318,6 +319,7 @@ def fork(world: World, source: Run, run_id: str, step_n: int, seq: int) -> Run:
         if door.idx <= step_n and door.status == "ANSWERED" and not says_no(source, key):
             run.doors[key] = replace(door, expires=None)
     run.replies = {place: payload for place, payload in source.replies.items() if place[0] in run.doors}
+    run.signed = {key: signed for key, signed in source.signed.items() if "approve-plan" in run.doors}
     start_timeout(world, run)
     enter(world, run, step_n)
     return run

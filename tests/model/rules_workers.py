@@ -61,6 +61,8 @@ class WorkerRules(WorkRules):
     def release(self, caller: int, worker: str, picks: list[int]) -> None:
         lanes = self._some(picks, worker)
         leases = [lane.lease() for lane in lanes]
+        if self.others(caller):  # what they hold is over, which no rollback takes back here
+            caller = self.free(caller)
         held = self.others(caller)
 
         def predict(world: World, answer: Answer, skip: Any = ()) -> None:
@@ -71,7 +73,7 @@ class WorkerRules(WorkRules):
         self.perform(
             "release", caller, "select app.release(%s, %s)", [worker, leases],
             predict, *([lambda world, answer: predict(world, answer, held)] if held else []),
-            targets=[lane.run_id for lane in lanes],
+            targets=[lane.run_id for lane in lanes], writes=bool(held),
         )  # fmt: skip
 
     @action(

@@ -176,11 +176,14 @@ def _went_on(world: World, name: str, item: JSON) -> bool:
 
 
 def release(world: World, name: str, leases: Sequence[JSON], skip: Collection[str]) -> int:
-    """Gives lanes back; how many were held."""
+    """Gives lanes back; how many were held. Of a run that somebody else holds, the lease is over."""
     count = 0
     for item in leases:
         found = holder(world, name, item)
-        if found is not None and found[0].run_id not in skip:
+        if found is not None and found[0].run_id in skip:
+            assert found[1].lease is not None
+            world.expire([found[1].lease])
+        elif found is not None:
             place = found[1].spot
             count += lose_all(
                 world, found[0].run_id, lambda a, place=place: a.spot == place, "lease_released", None
@@ -189,12 +192,16 @@ def release(world: World, name: str, leases: Sequence[JSON], skip: Collection[st
 
 
 def give_back_all(world: World, name: str, code: str, most: int | None, skip: Collection[str]) -> int:
-    """Everything a worker holds."""
-    return sum(
-        lose_all(world, run_id, lambda a: a.lease is not None and a.lease.worker == name, code, most)
-        for run_id in sorted(world.all_runs())
-        if run_id not in skip
-    )
+    """Everything a worker holds, as in release."""
+    count = 0
+    for run_id, run in sorted(world.all_runs().items()):
+        if run_id in skip:
+            world.expire([a.lease for a in run.attempts if a.lease is not None and a.lease.worker == name])
+        else:
+            count += lose_all(
+                world, run_id, lambda a: a.lease is not None and a.lease.worker == name, code, most
+            )
+    return count
 
 
 def in_line(world: World, queue: str, version: str, skip: Collection[str]) -> list[tuple[Run, Attempt]]:

@@ -7,7 +7,7 @@ committed state, an open transaction, and one possible outcome of a call.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -120,6 +120,8 @@ class Run:
     doors: dict[str, Door] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
     replies: dict[tuple[str, str], JSON] = field(default_factory=dict)
+    # dedupe keys of approvals: in which round of the gate, and who
+    signed: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def clone(self) -> Run:
         return replace(
@@ -128,6 +130,7 @@ class Run:
             doors={key: replace(door) for key, door in self.doors.items()},
             timers=[replace(timer) for timer in self.timers],
             replies=dict(self.replies),
+            signed=dict(self.signed),
         )
 
     @property
@@ -273,6 +276,10 @@ class World:
     def expired(self, lease: Lease) -> bool:
         signs = max(lease.extended, self.bottom.signs.get(lease.place, -1))
         return self.bottom.aged.get(lease.place, -1) > signs
+
+    def expire(self, leases: Iterable[Lease]) -> None:
+        """These are over at this moment; only a call in no transaction may say so."""
+        self.bottom.aged.update(dict.fromkeys([lease.place for lease in leases], self.beat()))
 
     def read_ct(self, lease: Lease) -> int:
         """The read count that the message shows."""
