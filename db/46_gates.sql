@@ -251,7 +251,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  t timestamptz := app.now();
+  t timestamptz;
   run app.runs;
   gate app.gates;
   earlier app.gate_replies;
@@ -263,6 +263,7 @@ begin
   if not found then
     perform app.check_run(reply_gate.run_id);
   end if;
+  t := app.now();   -- behind the lock: while it waited the gate may have opened, or its time may have run out
   gate := app.find_gate(run, reply_gate.gate_key);
   if gate.kind = 'approval' and coalesce(reply_gate.payload ->> 'decision', '') not in ('yes', 'no') then
     perform app.refuse('reply_gate', '[{"path": "payload.decision", "message": "must be yes or no: the gate asks for approval"}]');

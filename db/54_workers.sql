@@ -21,7 +21,7 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 declare
-  t timestamptz := app.now();
+  t timestamptz;
   held text[];
   again app.run_steps[];
   poisoned app.run_steps[];
@@ -31,6 +31,8 @@ begin
   held := array(
     select r.run_id from app.runs as r where r.run_id = any (array(select l.run_id from unnest(lost) as l))
     order by r.run_id for no key update skip locked);
+  -- behind the locks: what ends here ends after a resume that was faster, or no end of the run would tell it
+  t := app.now();
   with attempt as (
     select s.ctid as place, q.max_recoveries,
       r.status in ('PENDING', 'WAITING_INPUT') and (s.task_key = '' or app.is_wanted(s.run_id, s.idx, s.task_key)) as goes_on,

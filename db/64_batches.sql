@@ -93,12 +93,13 @@ security invoker
 set search_path = ''
 as $$
 declare
-  t timestamptz := app.now();
+  t timestamptz;
   id text;
   run app.runs;
   refusal jsonb;
 begin
   perform from app.runs as r where r.run_id = any (run_ids) order by r.run_id for no key update;
+  t := app.now();   -- behind the locks, as in app.control_run: nothing ends before it began
   foreach id in array run_ids loop
     select r.* into run from app.runs as r where r.run_id = id;
     refusal := app.control_refusal(op, id, run);
@@ -120,7 +121,7 @@ security invoker
 set search_path = ''
 as $$
 declare
-  t timestamptz := app.now();
+  t timestamptz;
   is_dry boolean := coalesce(dry_run, false);
   roots text[] := '{}'::text[];   -- of the forks that a dry run promises
   id text;
@@ -129,6 +130,7 @@ declare
   forked text;
 begin
   perform app.lock_sources(run_ids);
+  t := app.now();
   foreach id in array run_ids loop
     select r.* into source from app.runs as r where r.run_id = id;
     refusal := app.control_refusal('fork', id, source, step_n);
