@@ -79,9 +79,13 @@ begin
   if stopped is not null then
     perform app.note_ends(stopped);
   end if;
+  if exists (select from unnest(lost) as l where l.run_id <> all (held)) then
+    -- those that are left alone are over, too: whoever looked at one has renewed it, and whoever gave it back holds it no more. With the others, in
+    -- the order of a heartbeat that comes at this moment: one after the other, each would wait for what the other has
+    perform app.extend_leases(q.queue_name, q.ids, 0)
+    from (select l.queue_name, array_agg(l.msg_id) as ids from unnest(lost) as l group by l.queue_name order by l.queue_name) as q;
+  end if;
   perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
-  -- those that are left alone are over, too: whoever looked at one has renewed it, and whoever gave it back holds it no more
-  perform app.extend_leases(l.queue_name, array_agg(l.msg_id), 0) from unnest(lost) as l where l.run_id <> all (held) group by l.queue_name;
   return n;
 end
 $$;
@@ -235,7 +239,7 @@ begin
     perform app.fail('PT404', 'worker_not_found', format('worker %s is not registered', heartbeat.worker), null, 'call app.register_worker first');
   end if;
   perform app.extend_leases(q.queue_name, q.ids, (select a.lease_seconds from app.queues as a where a.queue_name = q.queue_name))
-  from (select h.queue_name, array_agg(h.msg_id) as ids from app.held(heartbeat.worker, heartbeat.leases) as h group by h.queue_name) as q;
+  from (select h.queue_name, array_agg(h.msg_id) as ids from app.held(heartbeat.worker, heartbeat.leases) as h group by h.queue_name order by h.queue_name) as q;
   return query
     select case when h.msg_id is null then 'lost' else 'cancel' end, x."runId", x.idx, x."taskKey", x.queue, x."msgId"
     from jsonb_to_recordset(heartbeat.leases) as x ("runId" text, idx integer, "taskKey" text, queue text, "msgId" bigint)

@@ -1,0 +1,58 @@
+"""Two calls that want the same leases at the same moment: one waits for the other, never both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from .races_support import (
+    Lane,
+    broken_laws,
+    lease,
+    one,
+    recipe,
+    register,
+    start,
+    wait_until_blocked,
+    work,
+)
+
+Connect = Callable[..., Connection[Any]]
+
+
+def lanes_in_hand(conn: Connection[Any], name: str, many: int, queue: str = "intentQ") -> list[Lane]:
+    """So many runs of a recipe with one step on this queue, all of them in the hands of the worker w1."""
+    recipe(conn, name, {"queue": queue})
+    for n in range(many):
+        start(conn, f"{name} {n}", name)
+    return sorted(work(conn, "w1", queues={queue: many}), key=lambda lane: lane["msgId"])
+
+
+def beat(conn: Connection[Any], lanes: list[Lane]) -> list[Any]:
+    """The directives of a heartbeat of w1."""
+    given = Jsonb([lease(lane) for lane in lanes])
+    return conn.execute("select directive, msg_id from app.heartbeat('w1', %s)", [given]).fetchall()
+
+
+def test_a_heartbeat_and_a_release_of_the_same_lanes(conn: Connection[Any], connect: Connect) -> None:
+    register(conn, "w1")
+    first, second = lanes_in_hand(conn, "plain", 2)
+    (third,) = lanes_in_hand(conn, "boxed", 1, "sbxQ")
+    holder, gate, giver, beater = connect(autocommit=False), connect(autocommit=False), connect(), connect()
+    holder.execute("select from app.runs where run_id = %s for no key update", [first["runId"]])
+    gate.execute("select from pgmq.q_sbxq for update")
+    given = Jsonb([lease(lane) for lane in (first, second, third)])
+    with ThreadPoolExecutor(2) as pool:
+        released = pool.submit(one, giver, "select app.release('w1', %s)", given)
+        wait_until_blocked(conn, giver.info.backend_pid)
+        beaten = pool.submit(beat, beater, [first, second, third])
+        wait_until_blocked(conn, beater.info.backend_pid)
+        gate.rollback()
+        assert released.result(10) == 2, "the run of the first is held by somebody"
+        assert [directive for directive, _ in beaten.result(10)] == ["lost", "lost"]
+    holder.rollback()
+    assert broken_laws(conn) == []
