@@ -14,6 +14,8 @@
 --
 -- Invariant: a step attempt that is PENDING and has no open tasks has exactly one message, and every message has such an attempt.
 -- What waits without a lease is a row of app.run_steps, never a message, so these tables stay as short as the workers are few.
+-- Lock order: queues by name, messages by id. Only the index goes by id: for a few messages or many the planner would take other ways, which go
+-- by the place on disk, and a heartbeat and a commit would wait for one another. Whoever starts elsewhere (expired_leases) skips what is locked.
 
 create or replace function app.ensure_queues()
 returns void
@@ -109,6 +111,8 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 begin
   perform pgmq.set_vt(queue, (select array_agg(m order by m) from unnest(msg_ids) as m), seconds);
@@ -123,6 +127,8 @@ volatile
 parallel unsafe
 security invoker
 set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 begin
   perform from pgmq.delete(queue, msg_ids);

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from .races_support import (
     Lane,
     broken_laws,
+    done,
     lease,
     one,
     recipe,
@@ -55,4 +56,33 @@ def test_a_heartbeat_and_a_release_of_the_same_lanes(conn: Connection[Any], conn
         assert released.result(10) == 2, "the run of the first is held by somebody"
         assert [directive for directive, _ in beaten.result(10)] == ["lost", "lost"]
     holder.rollback()
+    assert broken_laws(conn) == []
+
+
+def test_a_heartbeat_and_a_commit_take_leases_in_one_order(conn: Connection[Any], connect: Connect) -> None:
+    """However the planner finds them: a beat of many lanes and a commit of two look different to it."""
+    register(conn, "w1")
+    lanes = lanes_in_hand(conn, "plain", 400)
+    for _ in range(20):
+        assert beat(conn, lanes) == []
+    # on disk each beat leaves them elsewhere: two that lie the other way round, and one between them
+    places = [row[0] for row in conn.execute("select msg_id from pgmq.q_intentq order by ctid").fetchall()]
+    later, between, earlier = next(
+        (places[a], places[b], places[b + 1])
+        for b in range(1, len(places) - 1)
+        for a in range(b)
+        if places[a] > places[b + 1]
+    )
+    gate, beater, worker = connect(autocommit=False), connect(), connect()
+    for caller in (beater, worker):
+        caller.execute("set random_page_cost = 1.1")  # as on the disks of these days, and in the embedded engine
+    gate.execute("select from pgmq.q_intentq where msg_id = %s for update", [between])
+    results = [done(lane) for lane in lanes if lane["msgId"] in (earlier, later)]
+    with ThreadPoolExecutor(2) as pool:
+        beaten = pool.submit(beat, beater, lanes)
+        wait_until_blocked(conn, beater.info.backend_pid)
+        committed = pool.submit(work, worker, "w1", results)
+        wait_until_blocked(conn, worker.info.backend_pid)
+        gate.rollback()
+        assert (beaten.result(10), committed.result(10)) == ([], [])
     assert broken_laws(conn) == []
