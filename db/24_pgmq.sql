@@ -191,7 +191,7 @@ as $$
 declare
   q text;
 begin
-  for q in select m.queue_name from pgmq.meta as m join app.queues as a using (queue_name) loop
+  for q in select a.queue_name from app.queues as a join pgmq.meta as m using (queue_name) loop
     return query execute format(
       'select %L::text, m.msg_id, m.read_ct::integer, m.vt, m.message ->> ''runId'', m.message ->> ''taskKey'', m.message ->> ''partition'', m.message ->> ''worker'', m.enqueued_at from pgmq.%I as m',
       q, pgmq.format_table_name(q, 'q'));
@@ -211,7 +211,9 @@ as $$
 declare
   ends timestamptz;
 begin
-  execute format('select m.vt from pgmq.%I as m where m.msg_id = $1', pgmq.format_table_name(queue, 'q')) into ends using msg_id;
+  -- app.queues first, as everywhere: app.rebuild_dispatch
+  execute format('select m.vt from app.queues as q join pgmq.%I as m on m.msg_id = $1 where q.queue_name = $2', pgmq.format_table_name(queue, 'q'))
+    into ends using msg_id, queue;
   return ends;
 end
 $$;
@@ -266,10 +268,12 @@ declare
   queue app.queues;
   name text;
 begin
+  -- nobody claims or commits until we are done. Whoever has a lock on a queue table has read this one before, and is waited for here: one after the
+  -- other, their tables would be locked in the wrong order for a call that commits on one queue and claims on another
+  lock table app.queues in access exclusive mode;
   perform app.ensure_queues();
   for queue in select q.* from app.queues as q order by q.queue_name loop
     name := pgmq.format_table_name(queue.queue_name, 'q');
-    -- nobody claims or commits on this queue until we are done
     execute format('lock table pgmq.%I in access exclusive mode', name);
     execute format($sql$
       with held as (

@@ -75,7 +75,7 @@ def test_a_heartbeat_and_a_commit_take_leases_in_one_order(conn: Connection[Any]
     )
     gate, beater, worker = connect(autocommit=False), connect(), connect()
     for caller in (beater, worker):
-        caller.execute("set random_page_cost = 1.1")  # as on the disks of these days, and in the embedded engine
+        caller.execute("set random_page_cost = 1.1")  # as the embedded engine has it
     gate.execute("select from pgmq.q_intentq where msg_id = %s for update", [between])
     results = [done(lane) for lane in lanes if lane["msgId"] in (earlier, later)]
     with ThreadPoolExecutor(2) as pool:
@@ -85,4 +85,25 @@ def test_a_heartbeat_and_a_commit_take_leases_in_one_order(conn: Connection[Any]
         wait_until_blocked(conn, worker.info.backend_pid)
         gate.rollback()
         assert (beaten.result(10), committed.result(10)) == ([], [])
+    assert broken_laws(conn) == []
+
+
+def test_leases_are_rebuilt_while_a_call_is_between_two_queues(
+    conn: Connection[Any], connect: Connect
+) -> None:
+    """It has committed on one and will claim on the other."""
+    register(conn, "w1")
+    (lane,) = lanes_in_hand(conn, "boxed", 1, "sbxQ")
+    recipe(conn, "plain", {})
+    start(conn, "next", "plain")
+    gate, worker, builder = connect(autocommit=False), connect(), connect()
+    gate.execute("select app.lock_queue('intentQ', true)")
+    with ThreadPoolExecutor(2) as pool:
+        worked = pool.submit(work, worker, "w1", [done(lane)], queues={"intentQ": 1})
+        wait_until_blocked(conn, worker.info.backend_pid)
+        built = pool.submit(builder.execute, "select made, dropped from app.rebuild_dispatch()")
+        wait_until_blocked(conn, builder.info.backend_pid)
+        gate.rollback()
+        assert [row["outcome"] for row in worked.result(10)] == ["assigned"]
+        assert set(built.result(10).fetchall()) == {(0, 0)}
     assert broken_laws(conn) == []

@@ -78,8 +78,12 @@ def rebuild_system(dsn: str) -> None:
     for tries_left in reversed(range(_TRIES)):
         with closing(connect(dsn, autocommit=False)) as conn:
             try:
+                is_ours = _one(conn, "select to_regproc('app.rebuild_dispatch') is not null")
+                if is_ours:
+                    # before any queue table: whoever has a lock on one of those has read this one
+                    conn.execute("lock table app.queues in access exclusive mode")
                 _drop(conn, ("pgmq",))
-                if _one(conn, "select to_regproc('app.rebuild_dispatch') is not null"):
+                if is_ours:
                     ensure_pgmq(conn)
                     conn.execute("select app.rebuild_dispatch()")
                 return conn.commit()
