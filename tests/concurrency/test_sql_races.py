@@ -249,3 +249,32 @@ def test_a_release_and_a_commit_of_one_lane(conn: Connection[Any], connect: Conn
             work(conn, "w1", [done(again)])
         assert status(conn, run_id) == "SUCCESS"
     assert broken_laws(conn) == []
+
+
+def test_what_fails_while_a_repair_waits_came_before_it(conn: Connection[Any], connect: Connect) -> None:
+    """It waits for another run; the retries of this one start anew all the same."""
+    recipe(conn, "twice", {"retry": {"maxAttempts": 2, "retryableCodes": ["infra"]}})
+    register(conn, "w1")
+    held, failing = sorted(start(conn, f"goal {n}", "twice") for n in range(2))
+
+    def fail() -> None:
+        (lane,) = [row for row in work(conn, "w1", queues={"intentQ": 5}) if row["runId"] == failing]
+        work(conn, "w1", [done(lane, status="ERROR", error={"code": "infra", "message": "x"})])
+
+    holder, ops = connect(autocommit=False), connect()
+    holder.execute("select from app.runs where run_id = %s for no key update", [held])
+    repair = "select array_agg(accepted order by run_id) from app.repair_batch(%s, 'ann', 'x')"
+    with ThreadPoolExecutor(1) as pool:
+        repaired = pool.submit(one, ops, repair, Jsonb({"runIds": [held, failing]}))
+        wait_until_blocked(conn, ops.info.backend_pid)
+        fail()
+        fail()
+        assert status(conn, failing) == "ERROR"
+        holder.rollback()
+        assert repaired.result(10) == [False, True]
+    fail()
+    assert status(conn, failing) != "ERROR", "the first of two failures since the repair"
+    assert broken_laws(conn) == []
+    fail()
+    assert status(conn, failing) == "ERROR"
+    assert broken_laws(conn) == []
