@@ -15,7 +15,7 @@
 -- Lock order everywhere: runs (by run_id) → run_steps → gates → timers → pgmq. Whoever starts elsewhere (a claim, a timer, an expired
 -- lease) takes runs with SKIP LOCKED, and so never waits in the wrong order.
 
-create or replace function app.accept_results(worker text, given app.result[], t timestamptz)
+create or replace function app.accept_results(worker text, given app.result[])
 returns app.lane_result[]
 language plpgsql
 volatile
@@ -32,12 +32,14 @@ declare
   statuses text[];
   recipes bigint[];
   chains boolean[];
+  t timestamptz;
 begin
   select array_agg(r.run_id), array_agg(r.status), array_agg(r.recipe_id), array_agg(r.is_chain) into held, statuses, recipes, chains
   from (
     select r.run_id, r.status, r.recipe_id, r.is_chain from app.runs as r
     where r.run_id = any (array(select g.run_id from unnest(given) as g))
     order by r.run_id for no key update) as r;
+  t := app.now();   -- behind the locks: while it waited a run may have been resumed, and nothing ends before that
 
   with known as materialized (
     select g.run_id, g.idx, g.task_key, g.attempt, g.queue_name, g.msg_id, g.read_ct, g.status, g.artifacts, g.span_id, coalesce(g.receipt, false) as receipt,
@@ -67,7 +69,7 @@ begin
   return accepted;
 end
 $$;
-comment on function app.accept_results(text, app.result[], timestamptz) is
+comment on function app.accept_results(text, app.result[]) is
   'Locks the runs and ends the attempts whose worker still holds the lease; returns those, each with what the commit needs to know.';
 
 create or replace function app.judge_tasks(accepted app.lane_result[], t timestamptz)
@@ -212,7 +214,6 @@ security definer
 set search_path = ''
 as $$
 declare
-  t timestamptz;
   accepted app.lane_result[];
   wanted record;
 begin
@@ -225,8 +226,7 @@ begin
 
   if cardinality(work_rows.results) > 0 then
     perform app.check_rows(work_rows.results);
-    t := app.now();
-    accepted := app.accept_results(work_rows.worker, work_rows.results, t);
+    accepted := app.accept_results(work_rows.worker, work_rows.results);
     if coalesce(cardinality(accepted), 0) < cardinality(work_rows.results) then
       return query
         select 'refused', g.run_id, null::text, g.idx, g.task_key, g.attempt, g.queue_name, g.msg_id, g.read_ct, null::text, null::integer, null::jsonb,
@@ -243,7 +243,7 @@ begin
             and a.queue_name = g.queue_name and a.msg_id = g.msg_id and a.read_ct = g.read_ct);
     end if;
     if accepted is not null then
-      return query select * from app.commit_results(accepted, work_rows.worker, coalesce((work_rows.want ->> 'drain')::boolean, false), t);
+      return query select * from app.commit_results(accepted, work_rows.worker, coalesce((work_rows.want ->> 'drain')::boolean, false), app.now());
     end if;
   end if;
 

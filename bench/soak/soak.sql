@@ -80,8 +80,8 @@ order by 1, 2, 3;
 -- a worker that lost its lease commits all the same: no fence, and no guards behind it
 alter table app.run_steps disable trigger user;
 create schema honest;
-alter function app.accept_results(text, app.result[], timestamptz) set schema honest;
-create function app.accept_results(worker text, given app.result[], t timestamptz) returns app.lane_result[] language plpgsql set search_path = '' as $$
+alter function app.accept_results(text, app.result[]) set schema honest;
+create function app.accept_results(worker text, given app.result[]) returns app.lane_result[] language plpgsql set search_path = '' as $$
 begin
   perform from app.runs as r
   where r.run_id = any (array(select g.run_id from unnest(given) as g))
@@ -89,7 +89,7 @@ begin
   update app.run_steps as s set status = 'PENDING', ended_at = null, error = null, lost = false
   from unnest(given) as g
   where s.run_id = g.run_id and s.idx = g.idx and s.task_key = g.task_key and s.attempt = g.attempt and s.lost;
-  return honest.accept_results(worker, given, t);
+  return honest.accept_results(worker, given);
 end
 $$;
 

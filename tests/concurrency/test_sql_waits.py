@@ -101,3 +101,26 @@ def test_an_answer_that_waited_until_its_gate_was_over_comes_too_late(
         with pytest.raises(Exception, match="approve-plan"):
             waiting.result(10)
     assert broken_laws(conn) == []
+
+
+def test_a_result_that_waited_for_a_resume_comes_after_it(dsn: str, conn: Connection[Any]) -> None:
+    put(conn, {})
+    register(conn, "a")
+    run = start(conn, "run")
+    with sessions(dsn) as (one, two):
+        (lane,) = one.rows(WORK, "a", "[]", want())
+        one.commit()
+        conn.execute("select app.cancel_run(%s, 'ann', 'test')", [run])
+        one.rows(HOLD, run)
+        waiting = two.later(WORK, "a", report(result(lane)), "{}")
+        wait_until_blocked(conn, two, one)
+        one.rows("select app.resume_run(%s, 'ann', 'test')", run)
+        one.commit()
+        waiting.result(10)
+        two.commit()
+    times = """
+        select r.status, r.ended_at >= r.reopened_at, s.ended_at between r.reopened_at and r.ended_at
+        from app.runs as r join app.run_steps as s using (run_id) where r.run_id = %s
+    """
+    assert conn.execute(times, [run]).fetchone() == ("SUCCESS", True, True)
+    assert broken_laws(conn) == []
