@@ -88,7 +88,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  t timestamptz := app.now();
+  t timestamptz;
   old app.schedules;
   new app.schedules;
   first timestamptz;
@@ -99,16 +99,17 @@ begin
     from app.schedule_faults(put_schedule.schedule, put_schedule.actor, put_schedule.reason) as f));
   new := row(schedule ->> 'name', btrim(schedule ->> 'cron'), coalesce(schedule ->> 'timezone', 'UTC'), app.intent_body(schedule -> 'intent'),
     coalesce(nullif(schedule -> 'options', 'null'), '{}'), coalesce(schedule ->> 'catchUp', 'skip'), coalesce((schedule ->> 'catchUpCap')::integer, 100),
-    coalesce((schedule ->> 'graceSeconds')::integer, 60), null, null, null, null, null, null, null, t, t);
+    coalesce((schedule ->> 'graceSeconds')::integer, 60), null, null, null, null, null, null, null, null, null);
   perform app.intent_id(new.intent);
-  first := app.cron_tick(app.read_cron(new.cron), new.timezone, t, false);
-  if first is null then
+  if app.cron_tick(app.read_cron(new.cron), new.timezone, app.now(), false) is null then
     perform app.refuse('put_schedule', '[{"path": "cron", "message": "never comes within eight years"}]');
   end if;
   perform app.check_schedule_start(new.name, new.options);
 
   perform pg_advisory_xact_lock(hashtextextended('app.put_schedule ' || new.name, 0));
   select s.* into old from app.schedules as s where s.name = new.name for update;
+  t := app.now();   -- behind the locks: while it waited a tick may have started, and the first of these comes after it
+  first := app.cron_tick(app.read_cron(new.cron), new.timezone, t, false);
   is_replay := coalesce((old.cron, old.timezone, old.intent, old.options, old.catch_up, old.catch_up_cap, old.grace_seconds)
     = (new.cron, new.timezone, new.intent, new.options, new.catch_up, new.catch_up_cap, new.grace_seconds), false);
   -- what is due stays due, unless the clock it goes by is another one
@@ -173,8 +174,8 @@ security invoker
 set search_path = ''
 as $$
 declare
-  t timestamptz := app.now();
   schedule app.schedules := app.find_schedule(set_schedule_pause.name, set_schedule_pause.actor, set_schedule_pause.reason);
+  t timestamptz := app.now();   -- behind the lock
 begin
   if pause and schedule.paused_at is not null then
     perform app.fail('PT409', 'schedule_paused', format('schedule %s is paused already, by %s: %s', schedule.name, schedule.paused_by, schedule.pause_reason),

@@ -21,7 +21,7 @@ security invoker
 set search_path = ''
 as $$
 declare
-  t timestamptz := app.now();
+  t timestamptz;
   is_dry boolean := coalesce(set_pause.dry_run, false);
   queue app.queues;
   part app.partitions;
@@ -30,6 +30,7 @@ declare
   call text;
 begin
   queue := app.find_queue(set_pause.queue_name);
+  t := app.now();   -- behind the lock: whoever sets limits holds it until the claims under way are over
   if whole then
     part := row(queue.queue_name, '', 1, null, queue.paused_at, queue.paused_by, queue.pause_reason, null)::app.partitions;
     what := format('queue %s', queue.queue_name);

@@ -85,7 +85,7 @@ security definer
 set search_path = ''
 as $$
 declare
-  t timestamptz := app.now();
+  t timestamptz;
   is_dry boolean := coalesce(purge_runs.dry_run, false);
   wanted text[] := coalesce(purge_runs.statuses, array['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']);
   ids text[];
@@ -97,6 +97,7 @@ begin
     -- one purge at a time: two that free the same content would each believe that the other still needs it
     perform pg_advisory_xact_lock(hashtextextended('sisu_kodo.purge', 0));
   end if;
+  t := app.now();   -- behind the lock: what another purge took meanwhile was there until then
   ids := app.runs_to_purge(t - older_than, wanted, max_runs);
   -- of what was found, not of what could be had: one that somebody holds says nothing about the others
   is_full := cardinality(ids) = max_runs;

@@ -26,6 +26,11 @@ CANCELS = [
     f"select * from app.cancel_batch({SELECTION}, 'bob', 'test')",
     "select app.cancel_run(%s, 'bob', 'test')",
 ]
+PUT_SCHEDULE = """
+    select app.put_schedule('{"name": "n", "intent": {"goal": "g", "inputs": {}, "constraints": {}},
+      "options": {"recipeName": "test"}}'::jsonb || jsonb_build_object('cron', %s::text), 'ann', 'test')
+"""
+TICK = "select app.advance((select next_at from app.schedules) - app.now() + interval '1 second')"
 FORK = f"select * from app.fork_batch({SELECTION}, 0, 'bob', 'test')"
 
 
@@ -123,4 +128,80 @@ def test_a_result_that_waited_for_a_resume_comes_after_it(dsn: str, conn: Connec
         from app.runs as r join app.run_steps as s using (run_id) where r.run_id = %s
     """
     assert conn.execute(times, [run]).fetchone() == ("SUCCESS", True, True)
+    assert broken_laws(conn) == []
+
+
+def test_a_schedule_that_is_changed_while_it_ticks_goes_on_after_the_tick(
+    dsn: str, conn: Connection[Any]
+) -> None:
+    put(conn, {})
+    conn.execute("select app.put_setting('test_database', 'true')")
+    conn.execute(PUT_SCHEDULE.encode(), ["0-59 * * * *"])
+    with sessions(dsn) as (one, two):
+        one.rows("select from app.schedules for update")
+        waiting = two.later(PUT_SCHEDULE, "* * * * *")
+        wait_until_blocked(conn, two, one)
+        conn.execute(TICK)
+        assert one.value("select app.fire_schedules()") == 1
+        one.commit()
+        waiting.result(10)
+        two.commit()
+    assert conn.execute("select cron, next_at > app.now() from app.schedules").fetchone() == (
+        "* * * * *",
+        True,
+    )
+    assert broken_laws(conn) == []
+
+
+def test_a_schedule_whose_unpause_waited_catches_up_nothing(dsn: str, conn: Connection[Any]) -> None:
+    put(conn, {})
+    conn.execute("select app.put_setting('test_database', 'true')")
+    conn.execute(PUT_SCHEDULE.encode(), ["* * * * *"])
+    conn.execute("select app.pause_schedule('n', 'ann', 'test')")
+    with sessions(dsn) as (one, two):
+        one.rows("select from app.schedules for update")
+        waiting = two.later("select app.unpause_schedule('n', 'ann', 'test')")
+        wait_until_blocked(conn, two, one)
+        conn.execute("select app.advance('5 minutes')")
+        one.commit()
+        waiting.result(10)
+        two.commit()
+    assert conn.execute("select next_at > app.now() from app.schedules").fetchone() == (True,)
+    assert broken_laws(conn) == []
+
+
+@pytest.mark.parametrize("part", ["", "'p', "])
+def test_a_pause_that_waited_for_new_limits_begins_after_them(
+    dsn: str, conn: Connection[Any], part: str
+) -> None:
+    what = "partition" if part else "queue"
+    with sessions(dsn) as (one, two):
+        one.rows("select app.set_limits('intentQ', '{}', 'ann', 'test')")
+        waiting = two.later(f"select app.pause_{what}('intentQ', {part}'bob', 'test')")
+        wait_until_blocked(conn, two, one)
+        conn.execute("select pg_sleep(0.01)")
+        at = conn.execute("select app.epoch_ms(app.now())").fetchone()
+        one.commit()
+        (paused,) = waiting.result(10)
+        two.commit()
+    assert at is not None and next(iter(paused.values()))["pausedAt"] >= at[0]
+    assert broken_laws(conn) == []
+
+
+def test_a_purge_that_waited_for_another_comes_after_it(dsn: str, conn: Connection[Any]) -> None:
+    put(conn, {})
+    runs = [start(conn, goal) for goal in ("one", "two")]
+    purge = "select app.purge_runs('0', 'ann', 'test', max_runs => 1)"
+    for run in runs:
+        conn.execute("select app.cancel_run(%s, 'ann', 'test')", [run])
+    with sessions(dsn) as (one, two):
+        one.rows("select pg_advisory_xact_lock(hashtextextended('sisu_kodo.purge', 0))")
+        waiting = two.later(purge)
+        wait_until_blocked(conn, two, one)
+        one.rows(purge)
+        one.commit()
+        waiting.result(10)
+        two.commit()
+    order = "select array_agg(run_id order by purged_at) from app.purged_runs"
+    assert conn.execute(order).fetchone() == (runs,)
     assert broken_laws(conn) == []
