@@ -88,11 +88,16 @@ begin
       case when p.code is null then a.error else jsonb_build_object('code', p.code, 'message', p.message, 'retryable', false) end,
       a.span_id, a.run_status, a.recipe_id, a.is_chain, a.app_version, a.partition_key, a.priority)::app.lane_result order by a.ordinality)
   into judged
-  from unnest(accepted) with ordinality as a
+  from (
+      -- with those that other steps of the run bring in this very call, up to here: none of them is in the table yet
+      select k.*, sum(jsonb_array_length(k.tasks)) filter (where k.task_key = '') over brought as brought,
+        array_agg(k.idx) filter (where k.task_key = '' and k.tasks is not null) over brought as idxs
+      from unnest(accepted) with ordinality as k window brought as (partition by k.run_id order by k.ordinality)) as a
     join app.runs as r on r.run_id = a.run_id
     join app.recipe_steps as c on c.recipe_id = a.recipe_id and c.idx = a.idx
     cross join lateral (
-      select count(distinct (s.idx, s.task_key)) filter (where s.task_key <> '' and s.idx <> a.idx) as tasks, count(*) filter (where not s.lost) as attempts
+      select a.brought - jsonb_array_length(a.tasks) + count(distinct (s.idx, s.task_key)) filter (where s.task_key <> '' and s.idx <> all (a.idxs)) as tasks,
+        a.brought - jsonb_array_length(a.tasks) + count(*) filter (where not s.lost) as attempts
       from app.run_steps as s where r.budget is not null and s.run_id = a.run_id) as u
     left join lateral (
       select v.code, v.message from (values
