@@ -200,19 +200,23 @@ begin
       f.error ->> 'code' = 'cancelled' and exists (
         select from app.run_steps as s where s.run_id = f.run_id and s.idx = f.idx and s.task_key = f.task_key and s.attempt = f.attempt
           and s.enqueued_at < r.reopened_at) as told_to_stop,
-      coalesce((select k.n from spent as k where k.run_id = f.run_id), 0) + row_number() over (partition by f.run_id) - 1 as used_by_run
+      coalesce((select k.n from spent as k where k.run_id = f.run_id), 0) as used_by_run
     from unnest(failed) as f join app.recipe_steps as c on c.recipe_id = f.recipe_id and c.idx = f.idx join app.runs as r on r.run_id = f.run_id
-  ), verdict as (
-    select p.f as l,
+  ), wish as (
+    select p.*,
       (p.told_to_stop or coalesce((((p.f).error) ->> 'retryable')::boolean,
         (p.f).error ->> 'code' = any (case when p.is_step then p.retryable_codes else p.fan_retryable_codes end))
         and p.used < case when p.is_step then p.max_attempts else p.fan_max_attempts end)
-      and (p.f).run_status in ('PENDING', 'WAITING_INPUT') and (p.is_step or app.is_wanted((p.f).run_id, (p.f).idx, (p.f).task_key))
-      and p.used_by_run < coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
+      and (p.f).run_status in ('PENDING', 'WAITING_INPUT') and (p.is_step or app.is_wanted((p.f).run_id, (p.f).idx, (p.f).task_key)) as may_again
+    from policy as p
+  ), verdict as (
+    -- only those that are tried again use up the budget
+    select p.f as l, p.may_again and p.used_by_run + row_number() over (partition by (p.f).run_id, p.may_again)
+        <= coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
       case when p.told_to_stop then 0 when p.is_step
         then app.backoff_ms(p.backoff_initial_ms, p.backoff_factor, p.backoff_max_ms, p.used) * (1 - p.backoff_jitter * random())
         else app.backoff_ms(p.fan_backoff_initial_ms, p.fan_backoff_factor, p.fan_backoff_max_ms, p.used) * (1 - p.fan_backoff_jitter * random()) end as delay_ms
-    from policy as p
+    from wish as p
   ), timer as (
     insert into app.timers (kind, run_id, idx, task_key, fire_at, created_at)
     select 'retry', (v.l).run_id, (v.l).idx, (v.l).task_key, t + v.delay_ms * interval '1 ms', t from verdict as v where v.again and v.delay_ms > 0
