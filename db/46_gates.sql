@@ -333,6 +333,8 @@ declare
 begin
   perform app.check_input('approve_plan', jsonb_build_object('run_id', approve_plan.run_id, 'approved_by', approve_plan.approved_by, 'notes', approve_plan.notes,
     'decision', approve_plan.decision, 'dedupe_key', approve_plan.dedupe_key, 'shown_sha256', approve_plan.shown_sha256));
+  -- first: the key is that of the round, and while this waits the gate may be asked again
+  perform from app.runs as r where r.run_id = approve_plan.run_id for no key update;
   reply := app.reply_gate(approve_plan.run_id, 'approve-plan',
     jsonb_strip_nulls(jsonb_build_object('decision', approve_plan.decision, 'approvedBy', approve_plan.approved_by, 'notes', approve_plan.notes)),
     coalesce(approve_plan.dedupe_key, app.approval_key(approve_plan.run_id, approve_plan.approved_by, approve_plan.shown_sha256), 'approve-plan'),

@@ -205,3 +205,20 @@ def test_a_purge_that_waited_for_another_comes_after_it(dsn: str, conn: Connecti
     order = "select array_agg(run_id order by purged_at) from app.purged_runs"
     assert conn.execute(order).fetchone() == (runs,)
     assert broken_laws(conn) == []
+
+
+def test_an_approval_that_waited_for_a_repair_answers_the_next_round(dsn: str, conn: Connection[Any]) -> None:
+    put(conn, {"gate": {"key": "approve-plan"}})
+    run = start(conn, "run")
+    conn.execute("select app.approve_plan(%s, 'ann', decision => 'no')", [run])
+    with sessions(dsn) as (one, two):
+        one.rows(HOLD, run)
+        waiting = two.later("select app.approve_plan(%s, 'bob')", run)
+        wait_until_blocked(conn, two, one)
+        one.rows("select app.repair_run(%s, 'ann', 'test')", run)
+        one.commit()
+        waiting.result(10)
+        two.commit()
+    gate = "select status, round, payload ->> 'approvedBy' from app.gates where run_id = %s"
+    assert conn.execute(gate, [run]).fetchone() == ("ANSWERED", 2, "bob")
+    assert broken_laws(conn) == []
