@@ -89,6 +89,7 @@ declare
   is_dry boolean := coalesce(purge_runs.dry_run, false);
   wanted text[] := coalesce(purge_runs.statuses, array['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']);
   ids text[];
+  many integer;
   bodies bigint := 0;
   is_full boolean;
 begin
@@ -98,15 +99,20 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('sisu_kodo.purge', 0));
   end if;
   t := app.now();   -- behind the lock: what another purge took meanwhile was there until then
-  ids := app.runs_to_purge(t - older_than, wanted, max_runs);
-  -- of what was found, not of what could be had: one that somebody holds says nothing about the others
-  is_full := cardinality(ids) = max_runs;
-  if not is_dry then
+  -- as many as shall go; if somebody holds them all, those that they stand before
+  foreach many in array array[max_runs, max_runs + 1000] loop
+    ids := app.runs_to_purge(t - older_than, wanted, many);
+    -- of what was found, not of what could be had: one that somebody holds says nothing about the others
+    is_full := cardinality(ids) >= max_runs;
+    exit when is_dry;
     -- locked first, then looked at again: a fork, or a resume, may have come between
     ids := array(
-      select r.run_id from app.runs as r where r.run_id = any (ids) and r.status || '' = any (wanted) and r.ended_at <= t - older_than
-      order by r.run_id for update skip locked);
+      select f.run_id from unnest(ids) as f (run_id) cross join lateral (
+        select from app.runs as r where r.run_id = f.run_id and r.status || '' = any (wanted) and r.ended_at <= t - older_than for update skip locked) as r limit max_runs);
     ids := array(select i.run_id from unnest(ids) as i (run_id) where app.is_purgeable(i.run_id));
+    exit when cardinality(ids) > 0 or not is_full;
+  end loop;
+  if not is_dry then
     perform app.bury(ids, t);
     bodies := app.collect_bodies(max_runs * 10);
     if cardinality(ids) > 0 then

@@ -273,3 +273,18 @@ def test_a_run_that_somebody_holds_does_not_hide_that_there_are_more(
         "more": False,
         "dryRun": False,
     }
+
+
+def test_runs_that_somebody_holds_do_not_keep_the_others(
+    conn: Connection[Any], two: tuple[Session, Session]
+) -> None:
+    runs = [finished(conn, f"old {n}") for n in range(5)]
+    a, b = two
+    b.rows("select run_id from app.runs where run_id = any (%s) for update", runs[:2])
+    few = "select app.purge_runs('0', 'ann', 'test', max_runs => 2) as answer"
+    answers = [a.value(few) for _ in range(3)]
+    assert [(answer["purged"], answer["more"]) for answer in answers] == [(2, True), (1, True), (0, False)]
+    left = "select array_agg(run_id order by created_at) from app.runs"
+    assert a.value(left) == runs[:2]
+    a.commit()
+    assert broken_laws(conn) == []
