@@ -218,7 +218,9 @@ begin
   values (forked, intent ->> 'intentId', source.recipe_id, source.queue_name, source.partition_key, source.lane, source.priority,
     coalesce(make_fork.app_version, source.app_version), replace(gen_random_uuid()::text, '-', ''), source.tenant_id, source.oc_mode, source.sbx_mode,
     source.workload, source.budget, source.timeout_ms, source.run_id, make_fork.step_n, coalesce(source.root_id, source.run_id), t, t,
-    source.is_chain, make_fork.actor);
+    source.is_chain, make_fork.actor)
+  -- whoever counts under the lock of the root finds none; an older snapshot, which missed a fork, fails here with 40001
+  on conflict do nothing;
   perform app.copy_steps(source.run_id, forked, make_fork.step_n);
   if source.timeout_ms is not null then
     insert into app.timers (kind, run_id, fire_at, created_at) values ('run_timeout', forked, t + source.timeout_ms * interval '1 ms', t);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import Connection
 
@@ -221,4 +222,20 @@ def test_an_approval_that_waited_for_a_repair_answers_the_next_round(dsn: str, c
         two.commit()
     gate = "select status, round, payload ->> 'approvedBy' from app.gates where run_id = %s"
     assert conn.execute(gate, [run]).fetchone() == ("ANSWERED", 2, "bob")
+    assert broken_laws(conn) == []
+
+
+def test_a_fork_with_an_older_snapshot_fails_and_works_the_next_time(dsn: str, conn: Connection[Any]) -> None:
+    put(conn, {})
+    run = start(conn, "run")
+    fork = "select app.fork_run(%s, 0, 'ann', 'test') ->> 'forkedWorkflowID'"
+    with sessions(dsn, 1) as (one,):
+        one.connection.execute("set transaction isolation level repeatable read")
+        one.rows("select from app.runs")
+        conn.execute(fork, [run])
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            one.value(fork, run)
+        one.rollback()
+        assert one.value(fork, run) == f"{run}-f2"
+        one.commit()
     assert broken_laws(conn) == []
