@@ -265,6 +265,10 @@ begin
       given || jsonb_build_object('before', before));
     perform app.keep_partition(row(queue.queue_name, set_partition.partition_key, coalesce((given ->> 'weight')::integer, 1), (given ->> 'maxRunning')::integer,
       part.paused_at, part.paused_by, part.pause_reason, clock_timestamp())::app.partitions);
+    if part.max_running is not null and given ->> 'maxRunning' is null then
+      -- its row may be gone: from now on the limit of the queue holds for it
+      update app.queues as q set limits_at = clock_timestamp() where q.queue_name = queue.queue_name;
+    end if;
     perform app.wake_runners(array[queue.queue_name]);
   end if;
   return jsonb_build_object('accepted', true, 'queueName', queue.queue_name, 'partition', set_partition.partition_key, 'weight', coalesce((given ->> 'weight')::integer, 1),
