@@ -12,8 +12,8 @@
 -- Everything is set-based: the cost of a call is that of a handful of statements, whatever the number of results.
 -- Invariant: the result of a step, its artifacts, its receipt, the end or the next step of its lane and the lease commit together, and
 -- only for the holder of the current lease. A result without one is refused alone; the rest of its batch commits.
--- Lock order everywhere: runs (by run_id) → run_steps → gates → timers → pgmq. Whoever starts elsewhere (a claim, a timer, an expired
--- lease) takes runs with SKIP LOCKED, and so never waits in the wrong order.
+-- Lock order everywhere: runs (by run_id) → run_steps → gates → timers → pgmq (by queue, by id). Whoever starts elsewhere (a claim, a timer,
+-- an expired lease) takes runs with SKIP LOCKED, and so never waits in the wrong order.
 
 create or replace function app.accept_results(worker text, given app.result[])
 returns app.lane_result[]
@@ -152,7 +152,7 @@ begin
     perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id))
     from unnest(accepted) as l
     where not exists (select from unnest(kept) as k where k.run_id = l.run_id and k.msg_id = l.msg_id and k.queue_name = l.queue_name)
-    group by l.queue_name;
+    group by l.queue_name order by l.queue_name;
   end if;
   return query select * from unnest(kept);
 end

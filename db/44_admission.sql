@@ -65,6 +65,41 @@ $$;
 comment on function app.pick(text, text, text[], integer[], text[], integer, jsonb) is
   'Locks up to n waiting steps, no more of a partition than its quota, from its front on (chapter 41), and skips those that somebody else is taking and those of the runs in skip.';
 
+create or replace function app.pick_unheld(queue text, version text, partitions text[], quotas integer[], n integer, fronts jsonb)
+returns app.run_steps[]
+language plpgsql
+volatile
+parallel unsafe
+security invoker
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return (select array_agg(x.s) from (
+    select line.s
+    from unnest(partitions, quotas) with ordinality as p (partition_key, quota, ordinality)
+      cross join lateral (
+        select f.s
+        from (
+          select s from app.run_steps as s
+          where s.queue_name = queue and s.app_version = version and s.partition_key = p.partition_key and s.queue_seq is not null
+            and (s.priority, s.queue_seq) >= (coalesce((fronts -> p.partition_key ->> 0)::integer, 0), coalesce((fronts -> p.partition_key ->> 1)::bigint, 0))
+          order by s.priority, s.queue_seq, s.task_idx
+          limit p.quota + 1000
+          for update skip locked) as f
+          cross join lateral (
+            select 1 from app.runs as r where r.run_id = (f.s).run_id and r.status || '' <> 'ENQUEUED'
+            union all
+            select 1 from (select from app.runs as r where r.run_id = (f.s).run_id and r.status || '' = 'ENQUEUED' limit 1 for no key update skip locked) as mine
+            limit 1) as r
+        limit p.quota) as line
+    limit n) as x);
+end
+$$;
+comment on function app.pick_unheld(text, text, text[], integer[], integer, jsonb) is
+  'As app.pick, but only steps that app.begin_steps will take: it locks the run of a first step, too, and passes over up to a thousand whose run somebody holds.';
+
 create or replace function app.pick_aged(queue text, version text, partitions text[], quotas integer[], until timestamptz, n integer)
 returns app.run_steps[]
 language plpgsql
@@ -203,7 +238,8 @@ declare
   widest integer;
   picked app.run_steps[];
   free app.run_steps[];
-  skip text[];            -- runs that somebody holds at this moment; null in the first round
+  is_first boolean := true;
+  is_held boolean := false;   -- somebody holds runs of those that were picked
   missing integer := n;
   fronts jsonb := app.fronts(queue, claim.app_version);
   read bigint := app.entries_read('app.backlog_in_line');
@@ -230,25 +266,25 @@ begin
     end if;
   end if;
 
-  while cardinality(keys) > 0 and missing > 0 and coalesce(cardinality(skip), 0) <= 100 loop
+  while cardinality(keys) > 0 and missing > 0 loop
     widest := 1 + (missing - 1) / cardinality(keys);
     turns := case when is_special then app.turns(weights, rooms, missing) else array_fill(widest, array[cardinality(keys)]) end;
-    if skip is null and rest > 0 and keys[1] = start then
+    if is_first and rest > 0 and keys[1] = start then
       turns[1] := least(turns[1], rest);
     end if;
-    picked := case when skip is null then app.pick_fairly(queue, app_version, keys, turns, case when is_special then 100 else widest end, missing, round, t - rules.ageing_seconds * interval '1 second', fronts)
-      else app.pick(queue, app_version, keys, turns, skip, missing, fronts) end;
+    picked := case when is_first then app.pick_fairly(queue, app_version, keys, turns, case when is_special then 100 else widest end, missing, round, t - rules.ageing_seconds * interval '1 second', fronts)
+      when is_held then app.pick_unheld(queue, app_version, keys, turns, missing, fronts)
+      else app.pick(queue, app_version, keys, turns, '{}', missing, fronts) end;
     perform app.keep_fronts(queue, app_version, fronts, keys, picked, app.entries_read('app.backlog_in_line') - read - coalesce(cardinality(picked), 0));
     fronts := coalesce(fronts, app.fronts(queue, app_version));
-    if skip is null then
+    if is_first then
       perform set_config(cursor_name, app.next_place(case when picked is not null and (cardinality(keys) < missing or keys[cardinality(keys)] collate "C" < start) then round + widest else round end, keys, turns, picked, missing), false);
-      skip := '{}';
+      is_first := false;
     end if;
     exit when picked is null;
     free := app.begin_steps(picked, t);
-    if cardinality(free) < cardinality(picked) then
-      skip := skip || array(select k.run_id from unnest(picked) as k where k.run_id <> all (array(select f.run_id from unnest(free) as f)));
-    end if;
+    exit when is_held and cardinality(free) = 0;
+    is_held := cardinality(free) < cardinality(picked) or is_held;
     if cardinality(free) > 0 then
       if rules.rate_limit is not null or rules.rate_limit_per_partition is not null then
         perform app.use_tokens(rules, free, t);

@@ -85,7 +85,7 @@ begin
     perform app.extend_leases(q.queue_name, q.ids, 0)
     from (select l.queue_name, array_agg(l.msg_id) as ids from unnest(lost) as l group by l.queue_name order by l.queue_name) as q;
   end if;
-  perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name;
+  perform app.drop_leases(l.queue_name, array_agg(l.msg_id order by l.msg_id)) from unnest(lost) as l where l.run_id = any (held) group by l.queue_name order by l.queue_name;
   return n;
 end
 $$;

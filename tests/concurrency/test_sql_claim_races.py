@@ -177,6 +177,26 @@ def test_a_partition_that_somebody_holds_does_not_hold_up_the_others(dsn: str, c
     assert broken_laws(conn) == []
 
 
+def test_runs_at_the_front_that_somebody_holds_do_not_hold_up_the_others(
+    dsn: str, conn: Connection[Any]
+) -> None:
+    put(conn, {})
+    register(conn, "a")
+    runs = [start(conn, f"run {n:03}") for n in range(220)]
+    with sessions(dsn) as (one, two):
+        one.rows("select run_id from app.runs where run_id = any (%s) for no key update", runs[:200])
+        assert claim(two, "a", 5) == runs[200:205], "in order, behind two hundred that are held"
+        two.commit()
+        assert claim(two, "a", 100) == runs[205:]
+        two.commit()
+        assert claim(two, "a", 5) == []
+        two.commit()
+        one.rollback()
+        assert claim(two, "a", 300) == runs[:200]
+        two.commit()
+    assert broken_laws(conn) == []
+
+
 def test_timers_of_runs_that_somebody_holds_do_not_hold_up_others(dsn: str, conn: Connection[Any]) -> None:
     conn.execute("select app.put_setting('test_database', 'true')")
     put(conn, {"sleep": {"ms": 1000}, "handler": None}, {})

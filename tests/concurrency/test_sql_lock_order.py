@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from psycopg import Connection
@@ -85,6 +85,28 @@ def test_a_heartbeat_and_a_commit_take_leases_in_one_order(conn: Connection[Any]
         wait_until_blocked(conn, worker.info.backend_pid)
         gate.rollback()
         assert (beaten.result(10), committed.result(10)) == ([], [])
+    assert broken_laws(conn) == []
+
+
+def test_a_heartbeat_and_a_commit_take_queues_in_one_order(
+    conn: Connection[Any], connect: Connect
+) -> None:
+    """By name: a hash would put these two the other way round."""
+    conn.execute("insert into app.queues (queue_name) values ('aQ'), ('cQ')")
+    conn.execute("select app.ensure_queues()")
+    register(conn, "w1")
+    first, second = lanes_in_hand(conn, "a", 2, "aQ")
+    (third,) = lanes_in_hand(conn, "c", 1, "cQ")
+    gate, beater, worker = connect(autocommit=False), connect(), connect()
+    gate.execute("select from pgmq.q_aq where msg_id = %s for update", [first["msgId"]])
+    with ThreadPoolExecutor(2) as pool:
+        beaten = pool.submit(beat, beater, [first, second, third])
+        wait_until_blocked(conn, beater.info.backend_pid)
+        committed = pool.submit(work, worker, "w1", [done(second), done(third)])
+        wait([committed], 1)
+        gate.rollback()
+        assert committed.result(10) == []
+        beaten.result(10)
     assert broken_laws(conn) == []
 
 
