@@ -308,7 +308,7 @@ begin
     -- most calls want none, and a condition without a query costs next to nothing
     if coalesce(want -> 'queues', '{}') = '{}' then
       return;
-    elsif (select bool_and(coalesce(w.value ~ '^\d{1,5}$', false) and exists (select from app.queues as q where q.queue_name = w.key)) from jsonb_each_text(want -> 'queues') as w) then
+    elsif (select bool_and(coalesce(w.value ~ '^[0-9]{1,5}$', false) and exists (select from app.queues as q where q.queue_name = w.key)) from jsonb_each_text(want -> 'queues') as w) then
       return;
     end if;
   end if;
@@ -318,7 +318,7 @@ begin
       'message', case when exists (select from app.queues as q where q.queue_name = w.key) then 'must be an integer between 0 and 99999' else 'is not a queue' end)
       order by w.key), '[]')
     from jsonb_each_text(case jsonb_typeof(want -> 'queues') when 'object' then want -> 'queues' else '{}' end) as w
-    where w.value is null or w.value !~ '^\d{1,5}$' or not exists (select from app.queues as q where q.queue_name = w.key)));
+    where w.value is null or w.value !~ '^[0-9]{1,5}$' or not exists (select from app.queues as q where q.queue_name = w.key)));
 end
 $$;
 comment on function app.check_want(jsonb) is 'Raises PT400 when a runner asks for something that is not.';

@@ -3,6 +3,7 @@
 --   app.explain_run(run_id) → (run_id, status, why, held_by, since, next_at, unblock)
 --
 -- The row answers what it waits for, who holds that, since when, what happens next by itself and when, and the SQL that would unblock it.
+-- A transaction that was left open comes first: while it holds the run, nothing else that is said of it happens.
 
 create or replace function app.explain_run(run_id text)
 returns app.explanation
@@ -19,8 +20,8 @@ begin
   select r.* into run from app.runs as r where r.run_id = explain_run.run_id;
   return case
     when run.ended_at is not null then app.explain_ended(run)
-    when run.status = 'WAITING_INPUT' then app.explain_gate(run)
-    else coalesce(app.explain_step(run), app.explain_timer(run)) end;
+    when run.status = 'WAITING_INPUT' then coalesce(app.explain_hold(run), app.explain_gate(run))
+    else coalesce(app.explain_hold(run), app.explain_step(run), app.explain_timer(run)) end;
 end
 $$;
 comment on function app.explain_run(text) is 'Why a run is not moving: (run_id, status, why, held_by, since, next_at, unblock). PT404.';
@@ -40,6 +41,38 @@ as $$
       else format('select app.resume_run(%L, actor => ''me'', reason => ''…'')', run.run_id) end)::app.explanation;
 $$;
 comment on function app.explain_ended(app.runs) is 'Explanation of a terminal run.';
+
+create or replace function app.explain_hold(run app.runs)
+returns app.explanation
+language plpgsql
+stable
+parallel unsafe
+security invoker
+set search_path = ''
+as $$
+declare
+  known bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;   -- whatever is over came before this
+  locker xid;
+  back bigint;
+begin
+  -- whoever locked the row last, or would change it: whether that is over is asked first, for mostly it is, and all locks are dear to list
+  select r.xmax into locker from app.runs as r where r.run_id = run.run_id;
+  back := (known - locker::text::bigint) & 4294967295;
+  if locker = '0' or back between 1 and least(2147483647, known - 3) and pg_xact_status((known - back)::text::xid8) is distinct from 'in progress' then
+    return null;
+  end if;
+  return (
+    select row(run.run_id, run.status, format('an open transaction holds the run: process %s of %s', a.pid, a.usename)
+        || coalesce(format(' (%s)', nullif(a.application_name, '')), '') || coalesce(', ' || a.state, ''),
+      format('process %s', a.pid), a.xact_start, null, format('select pg_terminate_backend(%s)', a.pid))::app.explanation
+    from pg_locks as l join pg_stat_activity as a on a.pid = l.pid
+    where l.locktype = 'transactionid' and l.transactionid = locker and l.mode = 'ExclusiveLock' and l.granted
+      -- a call that is under way is none that was left open
+      and a.xact_start < clock_timestamp() - interval '1 second' limit 1);
+end
+$$;
+comment on function app.explain_hold(app.runs) is
+  'Explanation of a run that a transaction has held for over a second: no claim, result or timer of it gets through. Null when none does, or when the owner of this function may not see (pg_read_all_stats) since when.';
 
 create or replace function app.explain_gate(run app.runs)
 returns app.explanation
