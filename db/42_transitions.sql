@@ -210,8 +210,8 @@ begin
       and (p.f).run_status in ('PENDING', 'WAITING_INPUT') and (p.is_step or app.is_wanted((p.f).run_id, (p.f).idx, (p.f).task_key)) as may_again
     from policy as p
   ), verdict as (
-    -- only those that are tried again use up the budget
-    select p.f as l, p.may_again and p.used_by_run + row_number() over (partition by (p.f).run_id, p.may_again)
+    -- only those that are tried again use up the budget, in the order in which they were handed out
+    select p.f as l, p.may_again and p.used_by_run + row_number() over (partition by (p.f).run_id, p.may_again order by (p.f).msg_id)
         <= coalesce((p.budget ->> 'attempts')::integer, 2147483647) as again,
       case when p.told_to_stop then 0 when p.is_step
         then app.backoff_ms(p.backoff_initial_ms, p.backoff_factor, p.backoff_max_ms, p.used) * (1 - p.backoff_jitter * random())
