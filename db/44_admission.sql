@@ -283,7 +283,7 @@ begin
     end if;
     exit when picked is null;
     free := app.begin_steps(picked, t);
-    exit when is_held and cardinality(free) = 0;
+    exit when is_held and cardinality(free) = 0;   -- not to be: pick_unheld has their runs
     is_held := cardinality(free) < cardinality(picked) or is_held;
     if cardinality(free) > 0 then
       if rules.rate_limit is not null or rules.rate_limit_per_partition is not null then

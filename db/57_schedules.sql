@@ -101,15 +101,16 @@ begin
     coalesce(nullif(schedule -> 'options', 'null'), '{}'), coalesce(schedule ->> 'catchUp', 'skip'), coalesce((schedule ->> 'catchUpCap')::integer, 100),
     coalesce((schedule ->> 'graceSeconds')::integer, 60), null, null, null, null, null, null, null, null, null);
   perform app.intent_id(new.intent);
-  if app.cron_tick(app.read_cron(new.cron), new.timezone, app.now(), false) is null then
-    perform app.refuse('put_schedule', '[{"path": "cron", "message": "never comes within eight years"}]');
-  end if;
-  perform app.check_schedule_start(new.name, new.options);
 
   perform pg_advisory_xact_lock(hashtextextended('app.put_schedule ' || new.name, 0));
   select s.* into old from app.schedules as s where s.name = new.name for update;
   t := app.now();   -- behind the locks: while it waited a tick may have started, and the first of these comes after it
   first := app.cron_tick(app.read_cron(new.cron), new.timezone, t, false);
+  if first is null then
+    perform app.refuse('put_schedule', '[{"path": "cron", "message": "never comes within eight years"}]');
+  end if;
+  perform app.check_schedule_start(new.name, new.options);
+
   is_replay := coalesce((old.cron, old.timezone, old.intent, old.options, old.catch_up, old.catch_up_cap, old.grace_seconds)
     = (new.cron, new.timezone, new.intent, new.options, new.catch_up, new.catch_up_cap, new.grace_seconds), false);
   -- what is due stays due, unless the clock it goes by is another one

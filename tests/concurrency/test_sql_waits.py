@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -9,7 +11,9 @@ import pytest
 from psycopg import Connection
 
 from .session_support import (
+    JSON,
     WORK,
+    Session,
     broken_laws,
     put,
     register,
@@ -21,6 +25,7 @@ from .session_support import (
     want,
 )
 
+SCHEDULES = "select from app.schedules for update"
 HOLD = "select from app.runs where run_id = %s for no key update"
 SELECTION = "jsonb_build_object('runIds', jsonb_build_array(%s::text))"
 CANCELS = [
@@ -35,19 +40,29 @@ TICK = "select app.advance((select next_at from app.schedules) - app.now() + int
 FORK = f"select * from app.fork_batch({SELECTION}, 0, 'bob', 'test')"
 
 
+@contextmanager
+def behind(
+    dsn: str, conn: Connection[Any], hold: Sequence[str], call: str, *arguments: str
+) -> Iterator[tuple[Session, list[JSON]]]:
+    """The call waits for a transaction, the body's, that commits behind it; only then the rows are there."""
+    rows: list[JSON] = []
+    with sessions(dsn) as (one, two):
+        one.rows(*hold)
+        waiting = two.later(call, *arguments)
+        wait_until_blocked(conn, two, one)
+        yield one, rows
+        one.commit()
+        rows += waiting.result(10)
+        two.commit()
+
+
 @pytest.mark.parametrize("call", CANCELS)
 def test_a_cancel_that_waited_for_a_resume_comes_after_it(dsn: str, conn: Connection[Any], call: str) -> None:
     put(conn, {})
     run = start(conn, "run")
     conn.execute("select app.cancel_run(%s, 'ann', 'test')", [run])
-    with sessions(dsn) as (one, two):
-        one.rows(HOLD, run)
-        waiting = two.later(call, run)
-        wait_until_blocked(conn, two, one)
+    with behind(dsn, conn, [HOLD, run], call, run) as (one, _):
         one.rows("select app.resume_run(%s, 'ann', 'test')", run)
-        one.commit()
-        waiting.result(10)
-        two.commit()
     times = "select status, ended_at >= reopened_at from app.runs where run_id = %s"
     assert conn.execute(times, [run]).fetchone() == ("CANCELLED", True)
     assert broken_laws(conn) == []
@@ -56,14 +71,9 @@ def test_a_cancel_that_waited_for_a_resume_comes_after_it(dsn: str, conn: Connec
 def test_a_fork_that_waited_for_its_source_begins_after_it(dsn: str, conn: Connection[Any]) -> None:
     put(conn, {})
     run = start(conn, "run")
-    with sessions(dsn) as (one, two):
-        one.rows(HOLD, run)
-        waiting = two.later(FORK, run)
-        wait_until_blocked(conn, two, one)
+    with behind(dsn, conn, [HOLD, run], FORK, run) as (one, answer):
         one.rows("select app.cancel_run(%s, 'ann', 'test')", run)
-        one.commit()
-        (made,) = waiting.result(10)
-        two.commit()
+    (made,) = answer
     later = """
         select f.created_at >= r.ended_at from app.runs as r, app.runs as f
         where r.run_id = %s and f.run_id = %s
@@ -78,16 +88,11 @@ def test_an_answer_that_waited_until_its_gate_was_open_comes_after_that(
     put(conn, {}, {"gate": {"key": "approve-plan"}})
     register(conn, "a")
     run = start(conn, "run")
-    with sessions(dsn) as (one, two):
-        (lane,) = one.rows(WORK, "a", "[]", want())
-        one.commit()
-        one.rows(HOLD, run)
-        waiting = two.later("select app.approve_plan(%s, 'ann')", run)
-        wait_until_blocked(conn, two, one)
+    with sessions(dsn, 1) as (worker,):
+        (lane,) = worker.rows(WORK, "a", "[]", want())
+        worker.commit()
+    with behind(dsn, conn, [HOLD, run], "select app.approve_plan(%s, 'ann')", run) as (one, _):
         one.rows(WORK, "a", report(result(lane)), "{}")
-        one.commit()
-        waiting.result(10)
-        two.commit()
     times = "select status, answered_at >= opened_at from app.gates where run_id = %s"
     assert conn.execute(times, [run]).fetchone() == ("ANSWERED", True)
     assert broken_laws(conn) == []
@@ -113,17 +118,12 @@ def test_a_result_that_waited_for_a_resume_comes_after_it(dsn: str, conn: Connec
     put(conn, {})
     register(conn, "a")
     run = start(conn, "run")
-    with sessions(dsn) as (one, two):
-        (lane,) = one.rows(WORK, "a", "[]", want())
-        one.commit()
-        conn.execute("select app.cancel_run(%s, 'ann', 'test')", [run])
-        one.rows(HOLD, run)
-        waiting = two.later(WORK, "a", report(result(lane)), "{}")
-        wait_until_blocked(conn, two, one)
+    with sessions(dsn, 1) as (worker,):
+        (lane,) = worker.rows(WORK, "a", "[]", want())
+        worker.commit()
+    conn.execute("select app.cancel_run(%s, 'ann', 'test')", [run])
+    with behind(dsn, conn, [HOLD, run], WORK, "a", report(result(lane)), "{}") as (one, _):
         one.rows("select app.resume_run(%s, 'ann', 'test')", run)
-        one.commit()
-        waiting.result(10)
-        two.commit()
     times = """
         select r.status, r.ended_at >= r.reopened_at, s.ended_at between r.reopened_at and r.ended_at
         from app.runs as r join app.run_steps as s using (run_id) where r.run_id = %s
@@ -138,15 +138,9 @@ def test_a_schedule_that_is_changed_while_it_ticks_goes_on_after_the_tick(
     put(conn, {})
     conn.execute("select app.put_setting('test_database', 'true')")
     conn.execute(PUT_SCHEDULE.encode(), ["0-59 * * * *"])
-    with sessions(dsn) as (one, two):
-        one.rows("select from app.schedules for update")
-        waiting = two.later(PUT_SCHEDULE, "* * * * *")
-        wait_until_blocked(conn, two, one)
+    with behind(dsn, conn, [SCHEDULES], PUT_SCHEDULE, "* * * * *") as (one, _):
         conn.execute(TICK)
         assert one.value("select app.fire_schedules()") == 1
-        one.commit()
-        waiting.result(10)
-        two.commit()
     assert conn.execute("select cron, next_at > app.now() from app.schedules").fetchone() == (
         "* * * * *",
         True,
@@ -159,14 +153,8 @@ def test_a_schedule_whose_unpause_waited_catches_up_nothing(dsn: str, conn: Conn
     conn.execute("select app.put_setting('test_database', 'true')")
     conn.execute(PUT_SCHEDULE.encode(), ["* * * * *"])
     conn.execute("select app.pause_schedule('n', 'ann', 'test')")
-    with sessions(dsn) as (one, two):
-        one.rows("select from app.schedules for update")
-        waiting = two.later("select app.unpause_schedule('n', 'ann', 'test')")
-        wait_until_blocked(conn, two, one)
+    with behind(dsn, conn, [SCHEDULES], "select app.unpause_schedule('n', 'ann', 'test')"):
         conn.execute("select app.advance('5 minutes')")
-        one.commit()
-        waiting.result(10)
-        two.commit()
     assert conn.execute("select next_at > app.now() from app.schedules").fetchone() == (True,)
     assert broken_laws(conn) == []
 
@@ -176,15 +164,12 @@ def test_a_pause_that_waited_for_new_limits_begins_after_them(
     dsn: str, conn: Connection[Any], part: str
 ) -> None:
     what = "partition" if part else "queue"
-    with sessions(dsn) as (one, two):
-        one.rows("select app.set_limits('intentQ', '{}', 'ann', 'test')")
-        waiting = two.later(f"select app.pause_{what}('intentQ', {part}'bob', 'test')")
-        wait_until_blocked(conn, two, one)
+    limits = "select app.set_limits('intentQ', '{}', 'ann', 'test')"
+    pause = f"select app.pause_{what}('intentQ', {part}'bob', 'test')"
+    with behind(dsn, conn, [limits], pause) as (_, answer):
         conn.execute("select pg_sleep(0.01)")
         at = conn.execute("select app.epoch_ms(app.now())").fetchone()
-        one.commit()
-        (paused,) = waiting.result(10)
-        two.commit()
+    (paused,) = answer
     assert at is not None and next(iter(paused.values()))["pausedAt"] >= at[0]
     assert broken_laws(conn) == []
 
@@ -195,14 +180,9 @@ def test_a_purge_that_waited_for_another_comes_after_it(dsn: str, conn: Connecti
     purge = "select app.purge_runs('0', 'ann', 'test', max_runs => 1)"
     for run in runs:
         conn.execute("select app.cancel_run(%s, 'ann', 'test')", [run])
-    with sessions(dsn) as (one, two):
-        one.rows("select pg_advisory_xact_lock(hashtextextended('sisu_kodo.purge', 0))")
-        waiting = two.later(purge)
-        wait_until_blocked(conn, two, one)
+    turn = "select pg_advisory_xact_lock(hashtextextended('sisu_kodo.purge', 0))"
+    with behind(dsn, conn, [turn], purge) as (one, _):
         one.rows(purge)
-        one.commit()
-        waiting.result(10)
-        two.commit()
     order = "select array_agg(run_id order by purged_at) from app.purged_runs"
     assert conn.execute(order).fetchone() == (runs,)
     assert broken_laws(conn) == []
@@ -212,14 +192,8 @@ def test_an_approval_that_waited_for_a_repair_answers_the_next_round(dsn: str, c
     put(conn, {"gate": {"key": "approve-plan"}})
     run = start(conn, "run")
     conn.execute("select app.approve_plan(%s, 'ann', decision => 'no')", [run])
-    with sessions(dsn) as (one, two):
-        one.rows(HOLD, run)
-        waiting = two.later("select app.approve_plan(%s, 'bob')", run)
-        wait_until_blocked(conn, two, one)
+    with behind(dsn, conn, [HOLD, run], "select app.approve_plan(%s, 'bob')", run) as (one, _):
         one.rows("select app.repair_run(%s, 'ann', 'test')", run)
-        one.commit()
-        waiting.result(10)
-        two.commit()
     gate = "select status, round, payload ->> 'approvedBy' from app.gates where run_id = %s"
     assert conn.execute(gate, [run]).fetchone() == ("ANSWERED", 2, "bob")
     assert broken_laws(conn) == []
